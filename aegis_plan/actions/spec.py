@@ -1,0 +1,52 @@
+"""What a planner knows of each kind of step, without the code that does it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """One kind of step."""
+
+    kind: str
+    title: str
+    """How a person calls it."""
+    symbol: str
+    """`+` makes something, `~` changes in place, `-` removes, `-/+` replaces, `<=` reads."""
+    reversible: bool
+    """Whether `undo` takes it back."""
+    destructive: bool = False
+    """Whether it stops or replaces something that serves people."""
+    repeatable: bool = True
+    """Whether acting again after `failed` or a probe that says `needed` is right without asking a person."""
+    retries: int = 1
+    """How often a failed attempt is tried again."""
+    retry_delay: float = 5.0
+    """Seconds before the first retry; doubles."""
+    timeout: float = 24 * 3600.0
+    """Seconds, unless the documents say otherwise."""
+
+
+_SPECS = (
+    ActionSpec("backup", "back up", "+", reversible=False, retries=2),
+    ActionSpec("archive-log", "archive the log", "+", reversible=False, retries=2),
+    ActionSpec("archive-tail", "archive the log that the old server left", "+", reversible=False, retries=2),
+    ActionSpec("start-log-stream", "stream the log", "+", reversible=True, retries=2),
+    ActionSpec("stop-log-stream", "end the log stream", "-", reversible=True, retries=2),
+    ActionSpec("create-slot", "reserve the log on the server", "+", reversible=True, retries=2),
+    ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
+    ActionSpec("clean-up", "remove the local copy", "-", reversible=False),
+    ActionSpec("accept-gap", "accept a hole in the log", "~", reversible=False),
+    ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, retries=2),
+    ActionSpec("replay", "replay the log and prove the target", "~", reversible=True, retries=1),
+    ActionSpec("stop-server", "stop the server", "~", reversible=True, destructive=True, retries=1),
+    ActionSpec("swap", "put the restored data in place", "-/+", reversible=True, destructive=True, retries=0),
+    ActionSpec("start-server", "start the server", "~", reversible=True, retries=1),
+    ActionSpec("accept", "accept the restored data", "~", reversible=False, retries=1),
+    ActionSpec("health", "wait until healthy", "<=", reversible=True, retries=0, timeout=600.0),
+    ActionSpec("command", "run a command", "~", reversible=True, repeatable=False, retries=0, timeout=3600.0),
+    ActionSpec("manual", "a person acts", "~", reversible=True, repeatable=False, retries=0),
+)
+
+ACTIONS: dict[str, ActionSpec] = {spec.kind: spec for spec in _SPECS}

@@ -1,0 +1,1 @@
+"""Carries attempts to sites and brings outcomes back; it decides nothing and never retries."""

@@ -1,0 +1,88 @@
+"""The world as it was seen at one moment. Pure data; a plan is made from it and carries it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aegis_plan.catalog.holding import Shelf
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MemberLook(_Frozen):
+    """One server of a store, as its site saw it."""
+
+    member: str
+    site: str
+    state: Literal["primary", "replica", "stopped", "unreachable", "unknown"]
+    """`stopped`: its site is sure that no server runs there. `unreachable`: it did not answer, and nothing more is
+    known. `unknown`: not looked at."""
+    reason: str = ""
+    lineage: str | None = None
+    details: dict[str, Any] = Field(default_factory=dict)
+    """The driver's own: positions, sizes, slots, settings, free space, whether the data directory is readable."""
+
+
+class StoreLook(_Frozen):
+    """One store: its members and what the repositories hold of it."""
+
+    store: str
+    members: tuple[MemberLook, ...]
+    shelf: Shelf
+
+    def member(self, name: str) -> MemberLook | None:
+        return next((member for member in self.members if member.member == name), None)
+
+    @property
+    def primary(self) -> MemberLook | None:
+        """The one member that is primary; None when there is none or more than one."""
+        found = [member for member in self.members if member.state == "primary"]
+        return found[0] if len(found) == 1 else None
+
+
+class ServiceLook(_Frozen):
+    """One service by its health checks."""
+
+    service: str
+    verdict: Literal["pass", "fail", "could_not_verify", "not_configured"]
+    reason: str = ""
+
+
+class SiteLook(_Frozen):
+    """One site: whether it answers, and what its daemon does."""
+
+    site: str
+    reachable: bool
+    reason: str = ""
+    host: str = ""
+    daemon: dict[str, Any] | None = None
+    """What `site run` says it is doing; None when it does not run."""
+
+
+class PastDuration(_Frozen):
+    """How long steps of one kind on one subject took before, from journals."""
+
+    action: str
+    subject: str
+    count: int
+    seconds: float
+    """Mean."""
+    bytes: int | None = None
+    """Mean bytes handled, where bytes count."""
+
+
+class Snapshot(_Frozen):
+    """Everything a plan knows of the world. `taken_at` is the plan's only now."""
+
+    taken_at: datetime
+    sites: dict[str, SiteLook] = Field(default_factory=dict)
+    stores: dict[str, StoreLook] = Field(default_factory=dict)
+    services: dict[str, ServiceLook] = Field(default_factory=dict)
+    durations: tuple[PastDuration, ...] = ()
+    facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    """Flat facts and measurements by name, for staleness: see `plan/step.py`."""

@@ -1,0 +1,1 @@
+"""What would be done: a pure function of documents and snapshot."""

@@ -1,0 +1,94 @@
+"""A plan: documents, what was seen, what would be done, and what that promises. Types only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aegis_plan.documents.model import Documents
+from aegis_plan.observe.snapshot import Snapshot
+from aegis_plan.plan.step import Step
+
+FORMAT = 1
+OLDEST_READER = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlanFinding(_Frozen):
+    """A finding as a plan carries it."""
+
+    severity: Literal["error", "breach", "warning", "note"]
+    code: str
+    summary: str
+    detail: str = ""
+    hint: str = ""
+    subject: str = ""
+    place: str = ""
+    """`file:line:column`, where there is one."""
+
+
+class Forecast(_Frozen):
+    """What the plan promises against one objective of one subject."""
+
+    subject: str
+    objective: Literal["rto", "rpo"]
+    target: float | None
+    """Seconds; None when none is declared."""
+    expected: float | None
+    """Seconds; None is unknown."""
+    basis: str
+    """How it was found, or why it is not known."""
+    verdict: Literal["pass", "fail", "could_not_verify", "not_configured"]
+
+
+class Intent(_Frozen):
+    """What was asked for."""
+
+    kind: Literal["protect", "recover", "backup", "restore"]
+    scenario: str = ""
+    stores: tuple[str, ...] = ()
+    to: str = ""
+    """`latest` or a UTC time."""
+    before: str = ""
+    """Time of infection, UTC."""
+    sites_down: tuple[str, ...] = ()
+    failed_at: str = ""
+    beside: str = ""
+    """A place for a restore that never swaps."""
+    strategy: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Plan(_Frozen):
+    """The whole plan. Its digest is that of its canonical JSON without the digest."""
+
+    format: int = FORMAT
+    oldest_reader: int = OLDEST_READER
+    tool: str
+    system: str
+    intent: Intent
+    documents: Documents
+    documents_digest: str
+    snapshot: Snapshot
+    steps: tuple[Step, ...]
+    """In execution order."""
+    findings: tuple[PlanFinding, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
+    choices: tuple[str, ...] = ()
+    """What the planner chose and why, one sentence each."""
+    made_at: datetime
+    """The snapshot's time."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether an error keeps this plan from being applied."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    @property
+    def breached(self) -> bool:
+        return any(finding.severity == "breach" for finding in self.findings)

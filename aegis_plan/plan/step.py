@@ -1,0 +1,81 @@
+"""One step of a plan, as it stands in the plan file and is carried out unchanged."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Phase = Literal["protect", "declare", "isolate", "data", "services", "verify", "traffic", "notify"]
+"""Where a step belongs within its tier, in this order."""
+PHASES: tuple[Phase, ...] = ("protect", "declare", "isolate", "data", "services", "verify", "traffic", "notify")
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Fact(_Frozen):
+    """Something that must still hold when the step begins. Its value is compared with that of a new snapshot."""
+
+    name: str
+    """`<store>/lineage`, `<store>/primary`, `<store>/newest-set`, `<store>/<member>/state`, `<site>/space` and so on:
+    a key of `Snapshot.facts`."""
+    value: str | int | float | bool | None
+    tolerance: float | None = None
+    """For a measurement: how far it may move (same unit) before the plan is stale. None: must be equal."""
+    at_least: float | None = None
+    """For a measurement of which only a minimum matters, such as free space."""
+
+
+class Estimate(_Frozen):
+    """How long a step is expected to take, and how we know."""
+
+    seconds: float | None = None
+    """None is unknown."""
+    basis: str = "unknown"
+    """`declared`, `measured n times`, `from size`, `unknown`."""
+    bytes: int | None = None
+
+
+class Step(_Frozen):
+    """One step. Everything that apply needs besides secrets is in here or in the plan's documents."""
+
+    id: str
+    """Unique in the plan, speaking: `policy-db.stage`."""
+    action: str
+    title: str
+    reason: str
+    """Why it is in the plan, one sentence."""
+    site: str
+    tier: int
+    """0 is before all tiers."""
+    phase: Phase
+    subject: str = ""
+    """The store or service that it is about."""
+    resource: str = ""
+    """Locked at the site: `<store>/data`, `<store>/log`, a service's name, or nothing."""
+    lease: str = ""
+    """`<store>/<aspect>` that the run must hold."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    declared: tuple[str, ...] = ()
+    """Names of documents sent along: `stores/policy-db`, `repositories/*`, `sites/*`, `services/x`."""
+    needs: tuple[str, ...] = ()
+    builds_on: tuple[str, ...] = ()
+    """Steps whose outputs are sent along; each is in `needs` too, or before one that is."""
+    facts: tuple[Fact, ...] = ()
+    changes: tuple[str, ...] = ()
+    """Names of facts that this step alters; once it was sent they are no longer held against the plan."""
+    symbol: str
+    reversible: bool
+    destructive: bool = False
+    repeatable: bool = True
+    approve: str = ""
+    """When not empty a person approves right before it, and this is what they are asked."""
+    retries: int = 0
+    retry_delay: float = 5.0
+    timeout: float = 86_400.0
+    estimate: Estimate = Estimate()
+    on_error: Literal["stop", "continue"] = "stop"
+    gate: bool = False
+    """A health gate: service and traffic steps of lower tiers wait for it."""

@@ -1,0 +1,1 @@
+"""Where backups go. One module per kind of storage behind `contract.Repository`; wrappers add retry and limits."""

@@ -1,0 +1,49 @@
+"""The layout of keys in a repository: the only place that spells them."""
+
+from __future__ import annotations
+
+ROOT = "v1"
+
+
+def store_root(system: str, store: str) -> str:
+    """Prefix of all that belongs to one store, over all lineages."""
+    return f"{ROOT}/{system}/stores/{store}/"
+
+
+def lineage_root(system: str, store: str, lineage: str) -> str:
+    return f"{store_root(system, store)}{lineage}/"
+
+
+def set_object(system: str, store: str, lineage: str, set_id: str, name: str) -> str:
+    return f"{lineage_root(system, store, lineage)}sets/{set_id}/{name}"
+
+
+def log_object(system: str, store: str, lineage: str, name: str) -> str:
+    """`name` is the driver's own and begins with what sorts: for PostgreSQL `<timeline>/<begin>-<end>`."""
+    return f"{lineage_root(system, store, lineage)}log/{name}"
+
+
+def record(system: str, store: str, lineage: str, record_id: str) -> str:
+    return f"{lineage_root(system, store, lineage)}records/{record_id}.json"
+
+
+def data_key(system: str, store: str, lineage: str, key: str, generation: int) -> str:
+    """Where the wrapped forms of a data key lie; a rotation adds a generation."""
+    return f"{lineage_root(system, store, lineage)}keys/{key}.{generation:04d}.json"
+
+
+def state_root(system: str) -> str:
+    return f"{ROOT}/{system}/state/"
+
+
+def lease(system: str, store: str, aspect: str) -> str:
+    return f"{state_root(system)}leases/{store}.{aspect}.json"
+
+
+def used_plan(system: str, digest: str) -> str:
+    return f"{state_root(system)}plans/{digest}.json"
+
+
+def run_entry(system: str, run: str, number: int) -> str:
+    """Mirror of one journal entry, sealed."""
+    return f"{state_root(system)}runs/{run}/{number:08d}"

@@ -1,0 +1,228 @@
+"""What planner and driver of PostgreSQL say to each other: fields of a member, what a look sees, step parameters.
+
+Pure; the planner's half is `spec.py`, the acting half is in the modules beside it and in `actions/`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aegis_plan.documents.model import Section
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Control(Section):
+    """Commands that start, stop and query a server, where neither systemd nor pg_ctl does."""
+
+    start: tuple[str, ...]
+    stop: tuple[str, ...]
+    status: tuple[str, ...]
+    """Exit code 0: it runs; 3: it does not."""
+
+
+class Server(Section):
+    """`members.<name>.server` of a PostgreSQL store: what its host needs for a restore."""
+
+    data_directory: str
+    binaries: str
+    """Folder of `postgres`, `pg_ctl`, `pg_controldata` of the same major version."""
+    run_as: str | None = None
+    control: str | Control = "pg_ctl"
+    """`pg_ctl`, `systemd:<unit>`, or commands."""
+    log_file: str | None = None
+    """Where pg_ctl sends the server's output; default `server.log` beside the data directory."""
+    options: str = ""
+    """Extra command-line options for pg_ctl start (`-o`)."""
+    socket_directory: str | None = None
+    port: int | None = None
+    """Where the server listens after a restore, when its configuration does not say it."""
+
+
+class Slot(Frozen):
+    """A physical replication slot as the server shows it."""
+
+    name: str
+    active: bool
+    wal_status: str | None
+    restart_lsn: str | None
+    safe_bytes: int | None
+    """What may still be written before the slot is lost; None is no limit."""
+
+
+class Look(Frozen):
+    """`MemberLook.details` of a PostgreSQL member. What could not be seen is None."""
+
+    version: int | None = None
+    """`server_version_num`, such as 180006; from PG_VERSION times 10,000 when the server is down."""
+    system_identifier: str | None = None
+    timeline: int | None = None
+    flush_lsn: str | None = None
+    """On a replica the replayed position."""
+    lag_bytes: int | None = None
+    size_bytes: int | None = None
+    wal_level: str | None = None
+    wal_segment_size: int | None = None
+    summarize_wal: bool | None = None
+    data_checksums: bool | None = None
+    wal_log_hints: bool | None = None
+    max_wal_senders: int | None = None
+    max_slot_wal_keep_size_mb: int | None = None
+    """-1 is no limit."""
+    slot: Slot | None = None
+    tablespaces: dict[str, str] = Field(default_factory=dict)
+    """OID to location, without the two built-in ones."""
+    can_replicate: bool | None = None
+    replication_reason: str = ""
+    extensions: dict[str, str] = Field(default_factory=dict)
+    server_time: datetime | None = None
+    # What the host sees of the place, where this site is that host:
+    data_directory: Literal["readable", "missing", "empty", "unreadable", "damaged", "elsewhere"] | None = None
+    """`damaged`: there, but its control file cannot be read. `elsewhere`: not on this host."""
+    control_state: str | None = None
+    """`Database cluster state` of the control file."""
+    log_readable_from: str | None = None
+    """First and last position `<timeline>/<LSN>` of contiguous segments in the old directory's pg_wal."""
+    log_readable_to: str | None = None
+    free_bytes: int | None = None
+    """On the file system of the data directory's parent."""
+    used_bytes: int | None = None
+    """Of the data directory."""
+    mount_point: bool | None = None
+    binaries_version: int | None = None
+    """Major version of the binaries, times 10,000."""
+    host: str | None = None
+
+
+class BackupParams(Frozen):
+    """Parameters of `backup` for PostgreSQL. The set's id is `<run>-<F|I><attempt number>`."""
+
+    store: str
+    member: str
+    lineage: str
+    method: Literal["full", "incremental"]
+    parent: str | None = None
+    """Id of the parent's SetRecord."""
+    parent_digest: str | None = None
+    timeline: int | None = None
+    """An incremental is refused when the server is on another one."""
+    why_full: str = ""
+    """Where an incremental was asked for and a full is taken."""
+
+
+class LogParams(Frozen):
+    """Parameters of `archive-log`: bring the archived log up to what the server has flushed when the step begins."""
+
+    store: str
+    member: str
+    lineage: str
+    slot: str
+    begin: str | None = None
+    """`<timeline>/<LSN>` at which the archive ends now; None: at the slot's restart position."""
+
+
+class TailParams(Frozen):
+    """Parameters of `archive-tail`: put the unarchived log of an old, stopped data directory into the repositories."""
+
+    store: str
+    member: str
+    lineage: str
+    begin: str
+    """`<timeline>/<LSN>` at which the archive ends now."""
+
+
+class SlotParams(Frozen):
+    """Parameters of `create-slot`."""
+
+    store: str
+    member: str
+    slot: str
+    accept_unlimited: bool = False
+
+
+class StreamParams(Frozen):
+    """Parameters of `start-log-stream` and `stop-log-stream`."""
+
+    store: str
+    member: str
+    slot: str
+    lineage: str | None = None
+
+
+class Place(Frozen):
+    """Where restored data goes: the server of a member, or a folder of its own."""
+
+    member: str | None = None
+    beside: str | None = None
+    binaries: str
+    run_as: str | None = None
+    data_directory: str
+    """Final directory: the member's, or the folder beside."""
+
+    @property
+    def staging(self) -> str:
+        """Where data is staged: on the same file system as the final directory, so that a rename swaps it."""
+        return self.data_directory.rstrip("/") + ".aegis-new"
+
+
+class StageParams(Frozen):
+    """Parameters of `stage`: fetch, verify and unpack a chain, and the log that replay needs."""
+
+    store: str
+    lineage: str
+    place: Place
+    sets: dict[str, str]
+    """Record id to record digest, full first."""
+    log: dict[str, str]
+    """Record id to digest, in order."""
+    tail: str | None = None
+    """Step whose output `records` (id to digest) extends the log."""
+    timeline: int
+    """Of the target."""
+    target_time: datetime | None = None
+    target_lsn: str | None = None
+    """None with `target_time` None: to the end of the log."""
+    need_bytes: int | None = None
+
+
+class ReplayParams(Frozen):
+    """Parameters of `replay`: start the staged data on a private socket, recover to the target, prove it, stop."""
+
+    store: str
+    lineage: str
+    place: Place
+    timeline: int
+    target_time: datetime | None = None
+    target_lsn: str | None = None
+    stage: str
+    """Step that staged; its outputs name the end of the log."""
+
+
+class ServerParams(Frozen):
+    """Parameters of `stop-server` and `start-server`."""
+
+    store: str
+    member: str
+
+
+class SwapParams(Frozen):
+    """Parameters of `swap`."""
+
+    store: str
+    place: Place
+    replay: str
+    keep_old: Literal["beside", "no"] | str = "beside"
+
+
+class AcceptParams(Frozen):
+    """Parameters of `accept`: the restored server runs, is on the proved timeline, and may archive again."""
+
+    store: str
+    member: str | None
+    place: Place
+    replay: str
