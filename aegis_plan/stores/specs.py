@@ -1,0 +1,27 @@
+"""Finds the pure half of a kind of store by the word that documents use for it. Never loads what acts."""
+
+from __future__ import annotations
+
+from aegis_plan.errors import AegisError
+from aegis_plan.stores.contract import StoreSpec
+
+ENGINES: tuple[str, ...] = ("postgresql",)
+
+
+def spec(engine: str) -> StoreSpec:
+    """The spec of an engine.
+
+    Raises AegisError `engine-unknown`, with the nearest known name."""
+    if engine == "postgresql":
+        from aegis_plan.stores.postgresql.spec import SPEC
+
+        return SPEC
+    from difflib import get_close_matches
+
+    near = get_close_matches(engine, ENGINES, n=1, cutoff=0.5)
+    raise AegisError(
+        "engine-unknown",
+        "no such engine",
+        f"'{engine}' is not a kind of store that this version knows; it knows {', '.join(ENGINES)}",
+        f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(ENGINES)}",
+    )
