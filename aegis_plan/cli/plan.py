@@ -1,0 +1,82 @@
+"""`aegis plan`: shows what would be done. Writes nothing but the files that it is told to write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO
+
+import click
+
+from aegis_plan.cli.options import planning_options
+from aegis_plan.cli.planning import Asked, exit_code, intent_of, make_plan
+from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.errors import AegisError
+
+
+@click.command("plan")
+@planning_options
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Save the plan, to be applied as it is.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output.")
+@click.option("--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the JSON events to FILE too.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
+@pass_session
+def command(
+    session: Session,
+    asked: Asked,
+    out: Path | None,
+    as_json: bool,
+    json_into: IO[str] | None,
+    detailed_exitcode: bool,
+) -> int:
+    """Show what would be done, how long it takes and what would be lost.
+
+    Without a scenario: what protection needs (backups due, missing copies, log). With --scenario: a recovery.
+    Times without an offset are read in the time zone of the system.
+    """
+    from aegis_plan.cli.wire import load_documents, world
+    from aegis_plan.report.events import plan_events
+    from aegis_plan.report.plan import show_plan
+
+    loaded = load_documents()
+    intent = intent_of(asked, loaded.documents)
+    with world(loaded.documents, loaded.digest) as seen:
+        plan = make_plan(seen, intent)
+    digest = write_plan(plan, out) if out else ""
+    if as_json or json_into:
+        lines = list(plan_events(plan, digest))
+        for line in lines:
+            if json_into:
+                json_into.write(line + "\n")
+            if as_json:
+                click.echo(line)
+    if not as_json:
+        console = session.console()
+        show_plan(plan, console)
+        if out and not plan.blocked:
+            console.print(
+                f"\nSaved to {out} (digest {digest[:12]}). Apply it with:\n\n  aegis apply {_quoted(out)}",
+                soft_wrap=True,
+            )
+    return exit_code(plan, detailed_exitcode)
+
+
+def write_plan(plan: object, target: Path) -> str:
+    """Saves a plan and returns its digest. Raises AegisError `file-not-written`."""
+    import json
+
+    from aegis_plan.plan.plan import Plan
+    from aegis_plan.plan.planfile import write
+
+    assert isinstance(plan, Plan)
+    data = write(plan)
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        raise AegisError("file-not-written", "a file cannot be written", f"{target}: {error.strerror}") from None
+    return str(json.loads(data)["digest"])
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

@@ -1,0 +1,147 @@
+"""Makes a plan from what was asked: the way that `plan`, `apply`, `backup` and `restore` share. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aegis_plan.clock import stamp
+from aegis_plan.errors import EXIT_BREACH, EXIT_CHANGES, EXIT_FAILED, UsageError
+
+if TYPE_CHECKING:
+    from aegis_plan.cli.wire import World
+    from aegis_plan.documents.model import Documents
+    from aegis_plan.plan.plan import Intent, Plan
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The planning options of the command line, as text."""
+
+    scenario: str | None = None
+    stores: tuple[str, ...] = ()
+    to: str | None = None
+    failed_at: str | None = None
+    before: str | None = None
+    sites_down: tuple[str, ...] = ()
+    beside: Path | None = None
+    member: str | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was asked at all."""
+        return self != Asked()
+
+
+def intent_of(asked: Asked, documents: Documents) -> Intent:
+    """What was asked for, checked against the documents, times in UTC.
+
+    Raises UsageError `scenario-unknown`, `store-unknown`, `site-unknown`, `member-unknown`, `options-contradict`."""
+    from aegis_plan.cli.moments import parse_moment
+    from aegis_plan.plan.plan import Intent
+
+    zone = documents.system.timezone
+
+    def when(text: str | None) -> str:
+        return stamp(parse_moment(text, zone)) if text else ""
+
+    _known("scenario", asked.scenario, documents.scenarios)
+    for store in asked.stores:
+        _known("store", store, documents.stores)
+    for site in asked.sites_down:
+        _known("site", site, documents.sites)
+    recovering = asked.scenario or asked.to or asked.before or asked.beside
+    if not recovering:
+        for name, value in (("--failed-at", asked.failed_at), ("--member", asked.member)):
+            if value:
+                raise UsageError(
+                    "options-contradict",
+                    "these options make no sense together",
+                    f"{name} belongs to a recovery",
+                    "name what to recover from with --scenario, or where to with --to",
+                )
+        return Intent(kind="protect", stores=asked.stores, sites_down=asked.sites_down)
+    if asked.to and asked.before:
+        raise UsageError(
+            "options-contradict",
+            "these options make no sense together",
+            "--to and --before both say where to go back to",
+            "--before TIME finds the last moment before an infection, --to TIME is the moment itself",
+        )
+    if not asked.scenario and not asked.stores:
+        raise UsageError(
+            "options-contradict",
+            "nothing says what to recover",
+            "--to, --before and --beside need a scenario or a store",
+            "add --scenario NAME or --store NAME",
+        )
+    options: dict[str, Any] = {}
+    if asked.member:
+        names = {member for store in documents.stores.values() for member in store.members}
+        _known("member", asked.member, dict.fromkeys(names))
+        options["member"] = asked.member
+    to = asked.to or "latest"
+    stores = asked.stores
+    if not stores and asked.scenario:
+        stores = documents.scenarios[asked.scenario].affects.stores
+    return Intent(
+        kind="recover" if asked.scenario else "restore",
+        scenario=asked.scenario or "",
+        stores=stores,
+        to=to if to == "latest" else when(to),
+        before=when(asked.before),
+        sites_down=asked.sites_down,
+        failed_at=when(asked.failed_at),
+        beside=str(asked.beside.absolute()) if asked.beside else "",
+        strategy=documents.scenarios[asked.scenario].strategy if asked.scenario else "restore",
+        options=options,
+    )
+
+
+def _known(kind: str, name: str | None, among: Any) -> None:
+    if name is None or name in among:
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(among), n=1)
+    listed = ", ".join(sorted(among)) or "none"
+    raise UsageError(
+        f"{kind}-unknown",
+        f"the documents have no such {kind}",
+        f"there is no {kind} '{name}'",
+        f"did you mean '{near[0]}'?" if near else f"declared: {listed}",
+    )
+
+
+def make_plan(world: World, intent: Intent) -> Plan:
+    """Looks at the world and plans what was asked for."""
+    from aegis_plan.cli.version import version
+
+    stores = intent.stores or None
+    snapshot = world.observe(stores if intent.kind != "protect" else None, intent.sites_down)
+    return plan_from(world.documents, world.digest, intent, snapshot, version())
+
+
+def plan_from(documents: Documents, digest: str, intent: Intent, snapshot: Any, tool: str) -> Plan:
+    """The pure part: the same documents, intent and snapshot always give the same plan."""
+    if intent.kind == "protect":
+        from aegis_plan.plan.protect import plan_protection
+
+        return plan_protection(documents, snapshot, digest, tool)
+    if intent.kind == "backup":
+        from aegis_plan.plan.backup import plan_backup
+
+        return plan_backup(documents, snapshot, digest, tool, intent)
+    from aegis_plan.plan.recover import plan_recovery
+
+    return plan_recovery(documents, snapshot, intent, digest, tool)
+
+
+def exit_code(plan: Plan, detailed: bool) -> int:
+    """What a look at this plan means to a shell."""
+    if plan.blocked:
+        return EXIT_FAILED
+    if plan.breached:
+        return EXIT_BREACH
+    return EXIT_CHANGES if detailed and plan.steps else 0

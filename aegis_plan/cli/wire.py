@@ -1,0 +1,220 @@
+"""Puts the concrete parts together: documents, site files, dispatcher, repositories. The only place that does.
+
+Everything is made when first asked for, so that a command pays only for what it uses.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aegis_plan.cli.documents import documents_folder
+from aegis_plan.clock import SystemClock
+from aegis_plan.errors import AegisError
+
+if TYPE_CHECKING:
+    from aegis_plan.actions.contract import SiteKeys
+    from aegis_plan.dispatch.local import LocalDispatcher
+    from aegis_plan.documents.load import Loaded
+    from aegis_plan.documents.model import Documents
+    from aegis_plan.observe.snapshot import Snapshot
+    from aegis_plan.repositories.contract import Repository
+    from aegis_plan.site.secrets import Resolver
+    from aegis_plan.site.sitefile import SiteFile
+
+
+def load_documents(path: Path | None = None) -> Loaded:
+    """The documents of this invocation, checked."""
+    from aegis_plan.documents.load import load
+
+    return load(documents_folder(path))
+
+
+@dataclass(frozen=True)
+class Public:
+    """The public halves of the keys that a site has."""
+
+    signer: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Here:
+    """The site whose host this is: where runs are kept and private keys are."""
+
+    file: SiteFile
+    secrets: Resolver
+
+    @property
+    def folder(self) -> Path:
+        return self.file.folder
+
+    @cached_property
+    def keys(self) -> SiteKeys:
+        from aegis_plan.site.sitefile import keys
+
+        return keys(self.file, self.secrets)
+
+    def public(self) -> Public:
+        import pyrage
+
+        from aegis_plan.sealing.keys import public_signer
+
+        keys = self.keys
+        signer = public_signer(keys.signing) if keys.signing else ""
+        found = [str(pyrage.x25519.Identity.from_str(text.strip()).to_public()) for text in keys.identities]
+        return Public(signer, tuple(found))
+
+
+def open_site(path: Path) -> Here:
+    """The site of one site file."""
+    from aegis_plan.site.secrets import Resolver
+    from aegis_plan.site.sitefile import load
+
+    file = load(path)
+    return Here(file, Resolver(os.environ, path.parent))
+
+
+def local_sites(documents: Documents) -> dict[str, Path]:
+    """Sites of this host with their site files, primary ones first."""
+    sites = [(name, site) for name, site in documents.sites.items() if site.reach == "local"]
+    sites.sort(key=lambda pair: pair[1].role != "primary")
+    return {name: Path(site.file or f"/etc/aegis/{name}.yaml") for name, site in sites}
+
+
+def site_here(documents: Documents) -> Here | None:
+    """The site of this host; None when none of the documents' sites has its site file here."""
+    for path in local_sites(documents).values():
+        if path.exists():
+            return open_site(path)
+    return None
+
+
+class World:
+    """All that commands reach of the world for one set of documents."""
+
+    def __init__(self, documents: Documents, digest: str) -> None:
+        self.documents = documents
+        self.digest = digest
+        self.clock = SystemClock()
+
+    @cached_property
+    def here(self) -> Here:
+        """Raises AegisError `site-file-missing` when no site of the documents is this host."""
+        found = site_here(self.documents)
+        if found is None:
+            looked = (
+                ", ".join(str(path) for path in local_sites(self.documents).values()) or "no site is 'reach: local'"
+            )
+            raise AegisError(
+                "site-file-missing",
+                "this host is no site of the documents",
+                f"looked for {looked}",
+                "make keys and site file with 'aegis keys new SITE', and name the file under sites.<name>.file",
+            )
+        return found
+
+    @cached_property
+    def dispatcher(self) -> LocalDispatcher:
+        from aegis_plan.dispatch.local import LocalDispatcher
+
+        work = [sys.executable, "-m", "aegis_plan", "site", "work", "--file"]
+        return LocalDispatcher({name: [*work, str(path)] for name, path in local_sites(self.documents).items()})
+
+    @cached_property
+    def repositories(self) -> Mapping[str, Repository | AegisError]:
+        """Every declared repository; one that cannot be opened stands with its error."""
+        from aegis_plan.repositories.build import build
+
+        here = site_here(self.documents)
+        made: dict[str, Repository | AegisError] = {}
+        for name, declared in self.documents.repositories.items():
+            try:
+                if here is not None:
+                    made[name] = build(name, declared, here.secrets.text)
+                else:
+                    made[name] = self.here.secrets  # type: ignore[assignment]  # raises: no site is here
+            except AegisError as error:
+                made[name] = error
+        return made
+
+    def authority(self) -> Repository:
+        """The repository that holds leases, used plans and journals.
+
+        Raises AegisError `authority-unknown` when the documents leave it open, or why it cannot be opened."""
+        documents = self.documents
+        if documents.state is not None:
+            name = documents.state.authority
+        elif len(documents.repositories) == 1:
+            name = next(iter(documents.repositories))
+        else:
+            raise AegisError(
+                "authority-unknown",
+                "the documents do not say where leases and journals live",
+                f"there are {len(documents.repositories)} repositories and no section 'state'",
+                "add for example 'state: {authority: NAME}' with the name of a repository",
+            )
+        found = self.repositories[name]
+        if isinstance(found, AegisError):
+            raise found
+        return found
+
+    def mirrors(self) -> list[Repository]:
+        """Repositories beside the authority that keep journals too; those that cannot be opened are left out."""
+        names = self.documents.state.mirrors if self.documents.state else ()
+        return [found for name in names if not isinstance(found := self.repositories[name], AegisError)]
+
+    def observe(self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = ()) -> Snapshot:
+        """Looks at the world; writes nothing."""
+        from aegis_plan.observe.look import observe
+
+        return observe(
+            self.documents,
+            self.dispatcher,
+            self.repositories,
+            self.clock,
+            signers=self.documents.sealing.signers if self.documents.sealing else {},
+            cache=None,
+            seen={},
+            durations=self.durations(),
+            stores=stores,
+            sites_down=sites_down,
+        )
+
+    def durations(self) -> tuple[object, ...]:
+        """How long steps took in earlier runs of this host; nothing when this host has no runs."""
+        from aegis_plan.journal.history import past
+        from aegis_plan.observe.snapshot import PastDuration
+
+        here = site_here(self.documents)
+        if here is None or not (here.folder / "runs").is_dir():
+            return ()
+        return tuple(
+            PastDuration(action=action, subject=subject, count=count, seconds=seconds, bytes=size)
+            for action, subject, count, seconds, size in past(here.folder / "runs")
+        )
+
+    def close(self) -> None:
+        """Ends what was started."""
+        if "dispatcher" in self.__dict__:
+            self.dispatcher.close()
+        if "repositories" in self.__dict__:
+            for repository in self.repositories.values():
+                if not isinstance(repository, AegisError):
+                    repository.close()
+
+
+@contextmanager
+def world(documents: Documents, digest: str) -> Iterator[World]:
+    """A world that is closed again."""
+    made = World(documents, digest)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,49 @@
+"""What `--json` writes: one JSON object a line, the first tells the version. Secrets are not in plans, so none is here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from aegis_plan.clock import stamp
+from aegis_plan.plan.plan import Plan
+from aegis_plan.report.plan import counts, expected, summary
+
+VERSION = "1.0"
+"""Minor: ignore what you do not know. Major: stop reading."""
+
+
+def line(kind: str, at: datetime, message: str, **data: Any) -> str:
+    """One event."""
+    return json.dumps({"type": kind, "@timestamp": stamp(at), "@message": message, **data}, ensure_ascii=False)
+
+
+def version_line(tool: str, at: datetime) -> str:
+    return line("version", at, f"aegis {tool}", aegis=tool, events=VERSION)
+
+
+def plan_events(plan: Plan, digest: str = "") -> Iterator[str]:
+    """A plan as events: version, findings, steps, forecasts, summary."""
+    at = plan.made_at
+    yield version_line(plan.tool, at)
+    for finding in plan.findings:
+        yield line("finding", at, f"{finding.severity}: {finding.summary}", **finding.model_dump(mode="json"))
+    for step in plan.steps:
+        yield line("planned_step", at, f"{step.symbol} {step.id}: {step.title}", step=step.model_dump(mode="json"))
+    for forecast in plan.forecasts:
+        message = f"{forecast.subject}: {forecast.objective} {forecast.verdict}"
+        yield line("forecast", at, message, **forecast.model_dump(mode="json"))
+    seconds, unknown = expected(plan)
+    yield line(
+        "summary",
+        at,
+        summary(plan),
+        counts=counts(plan),
+        expected_seconds=seconds,
+        unknown_steps=unknown,
+        blocked=plan.blocked,
+        breached=plan.breached,
+        digest=digest,
+    )

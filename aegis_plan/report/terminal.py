@@ -1,0 +1,113 @@
+"""The terminal that everything is shown on: width, colour and the letters it can show. It knows nothing of plans."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, timedelta, tzinfo
+
+from rich.console import Console
+from rich.theme import Theme
+
+MAX_WIDTH = 110
+"""Wider lines are harder to read, however wide the terminal is."""
+_THEME = Theme(
+    {
+        "add": "green",
+        "change": "yellow",
+        "replace": "red",
+        "remove": "red",
+        "read": "cyan",
+        "good": "green",
+        "bad": "bold red",
+        "warn": "yellow",
+        "quiet": "dim",
+        "head": "bold",
+        "name": "bold",
+    }
+)
+
+
+def console(*, color: bool = True, stderr: bool = False, width: int | None = None) -> Console:
+    """A console on stdout or stderr; without colour it writes plain text only."""
+    stream = sys.stderr if stderr else sys.stdout
+    made = Console(
+        file=stream,
+        theme=_THEME,
+        no_color=not color,
+        color_system="auto" if color else None,
+        highlight=False,
+        soft_wrap=False,
+        emoji=False,
+        markup=False,
+        width=width or _width(),
+    )
+    return made
+
+
+def _width() -> int | None:
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdigit() and int(asked) >= 40:
+        return int(asked)
+    return None if sys.stdout.isatty() or sys.stderr.isatty() else 100
+
+
+def is_ascii(out: Console) -> bool:
+    """Whether only ASCII can be shown, as in the locale C."""
+    return not (out.encoding or "").lower().replace("-", "").startswith("utf")
+
+
+def letters(out: Console, text: str) -> str:
+    """`text` in letters that the terminal has."""
+    if not is_ascii(out):
+        return text
+    table = {"─": "-", "·": "-", "…": "...", "→": "->", "✓": "ok", "✗": "x", "≤": "<=", "“": '"', "”": '"', "’": "'"}
+    for letter, plain in table.items():
+        text = text.replace(letter, plain)
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def span(seconds: float | None) -> str:
+    """`4 s`, `2 min 5 s`, `1 h 10 min`, `unknown`: for people, rounded to what matters."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 0:
+        return "0 s"
+    if 0 < seconds < 1:
+        return "< 1 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if minutes < 60:
+        return f"{round(seconds / 60)} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def amount(count: float | None) -> str:
+    """`12.5 MiB`, or `unknown`."""
+    if count is None:
+        return "unknown"
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
+
+
+def moment(when: datetime, zone: tzinfo | None = None) -> str:
+    """`2026-11-23 22:44:10 KST`: always with its zone."""
+    local = when.astimezone(zone) if zone else when.astimezone()
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname() or ''}".rstrip()
+
+
+def since(begin: datetime, end: datetime) -> float:
+    """Seconds from one moment to another."""
+    return (end - begin) / timedelta(seconds=1)
