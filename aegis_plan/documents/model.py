@@ -6,9 +6,9 @@ in their `spec.py`.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from aegis_plan.documents.scalars import Duration, Flag, Name, Percentage, Schedule, Size
 
@@ -53,9 +53,15 @@ class Reach(Section):
     ssh: str
 
 
+def _reached(value: Any) -> str:
+    return "local" if isinstance(value, str) else "ssh"
+
+
 class Site(Section):
     role: Literal["primary", "standby"] = "primary"
-    reach: Literal["local"] | Reach = "local"
+    reach: Annotated[
+        Annotated[Literal["local"], Tag("local")] | Annotated[Reach, Tag("ssh")], Discriminator(_reached)
+    ] = "local"
     file: str = ""
     """The site file on that host; default `/etc/aegis/<site>.yaml`. A relative path counts from the documents."""
 
@@ -159,8 +165,9 @@ class Store(Section):
     formerly: tuple[Name, ...] = ()
     backup: Backup | None = None
     heartbeat: Heartbeat | None = None
-    keep_old_data: Literal["beside", "no"] | str = "beside"
-    """What becomes of the data directory that a restore replaces: kept beside, moved to this path, or not kept."""
+    keep_old_data: str = "beside"
+    """What becomes of the data directory that a restore replaces: kept `beside`, moved to this absolute path, or not
+    kept (`no`)."""
 
 
 class LocalRepository(Section):
@@ -186,7 +193,7 @@ class S3Repository(Section):
     ca: str = ""
 
 
-Repository = LocalRepository | S3Repository
+Repository = Annotated[LocalRepository | S3Repository, Field(discriminator="kind")]
 
 
 class Sealing(Section):

@@ -22,12 +22,16 @@ _SIZES = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
+_LONGEST = 64
+"""No number that means something is longer; a longer one would overflow."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 
 
 def parse_duration(text: str) -> timedelta:
     """`15m`, `4h`, `1h30m`, `4 weeks` as a time span. Raises ValueError with what is allowed."""
     position, seconds = 0, 0.0
+    if len(text) > _LONGEST:
+        raise ValueError("not a duration; write a number and a unit, such as 15m, 4h, 1h30m or 4 weeks")
     while position < len(text):
         match = _DURATION.match(text, position)
         if not match or match.group(2) not in _UNITS:
@@ -55,7 +59,7 @@ def format_duration(span: timedelta) -> str:
 def parse_size(text: str) -> int:
     """`512MiB` as bytes. Raises ValueError with what is allowed."""
     match = _SIZE.fullmatch(text.strip())
-    if not match:
+    if not match or len(text) > _LONGEST:
         raise ValueError("not a size; write a number and a unit, such as 512MiB or 20GB")
     return int(float(match.group(1)) * _SIZES[match.group(2)])
 
@@ -70,7 +74,7 @@ def _size(value: Any) -> Any:
 
 def _percentage(value: Any) -> Any:
     if isinstance(value, str):
-        if not value.endswith("%"):
+        if not value.endswith("%") or len(value) > _LONGEST:
             raise ValueError("not a percentage; write it as 99.9%")
         try:
             share = float(value[:-1])
@@ -105,10 +109,13 @@ def _schedule(value: Any) -> Any:
     if isinstance(value, str):
         from datetime import UTC, datetime
 
+        if len(value) > 1000 or len(value.split()) != 5:
+            raise ValueError("not a cron schedule of five fields, such as 0 2 * * 0 for Sundays at 02:00")
         try:
             CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
-        except CronSimError as error:
-            raise ValueError(f"not a cron schedule of five fields: {error}") from None
+        except (CronSimError, ValueError, OverflowError) as error:
+            why = f": {error}" if isinstance(error, CronSimError) else ""
+            raise ValueError(f"not a cron schedule of five fields{why}") from None
     return value
 
 
@@ -116,14 +123,14 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "examples": ["15m", "4h", "4 weeks"]}),
+    WithJsonSchema({"type": "string", "pattern": r"\d", "examples": ["15m", "4h", "4 weeks"]}),
 ]
 Size = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": ["string", "integer"], "examples": ["512MiB"]})]
 Percentage = Annotated[
     float,
     BeforeValidator(_percentage),
-    PlainSerializer(lambda share: f"{share:g}%", return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "examples": ["99.9%"]}),
+    PlainSerializer(lambda share: f"{share:.12g}%", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "%$", "examples": ["99.9%"]}),
 ]
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 Name = Annotated[str, BeforeValidator(_name)]
