@@ -14,7 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "documents": {"stores.*.spec", "stores.specs", "actions.spec"},
     "topology": {"documents"},
     "catalog": set(),
-    "sealing": set(),
+    "sealing": {"catalog", "documents"},
     "repositories": {"sealing", "catalog", "documents"},
     "observe": {"documents", "topology", "catalog", "repositories", "dispatch.contract", "plan.step", "journal"},
     "plan": {"documents", "topology", "catalog", "observe.snapshot", "stores.contract", "stores.specs", "actions.spec"},

@@ -1,0 +1,24 @@
+"""Makes a repository from what documents declare; the only place that knows all kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from aegis_plan.documents.model import LocalRepository as LocalDeclared
+from aegis_plan.documents.model import Repository as Declared
+from aegis_plan.repositories.contract import Repository
+from aegis_plan.repositories.retry import Retrying
+
+
+def build(name: str, declared: Declared, resolve: Callable[[str], str]) -> Repository:
+    """The repository, wrapped so that passing faults are tried again. `resolve` turns secret references into text.
+
+    Opens nothing yet: an unreachable repository shows at its first use. Raises what `resolve` raises."""
+    if isinstance(declared, LocalDeclared):
+        from aegis_plan.repositories.local import LocalRepository
+
+        return LocalRepository(name, Path(resolve(declared.path)))
+    from aegis_plan.repositories.s3 import S3Repository
+
+    return Retrying(S3Repository(name, declared, resolve))

@@ -1,0 +1,181 @@
+"""Copies of sets between repositories, made and removed without any key: ciphertext, wrapped keys and signed record.
+
+The order makes the rule hold that a record stands only where its set is whole: written last, removed first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject
+from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.repositories import keys
+from aegis_plan.repositories.contract import Proof, Repository, read
+from aegis_plan.sealing.canonical import digest as digest_of
+from aegis_plan.sealing.canonical import parse
+
+
+@dataclass(frozen=True)
+class Proved:
+    """How one object was found in one repository."""
+
+    key: str
+    proof: Proof
+
+
+def copy(
+    record: Record,
+    source: Repository,
+    target: Repository,
+    *,
+    digest: str | None = None,
+    stop: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> int:
+    """Brings what `record` names from `source` to `target`, every byte compared with the record; returns the bytes.
+
+    Objects that are there already are kept. Raises DamageError `object-damaged` when the source's bytes are not those
+    of the record, and DamageError `wrong-digest` when its record is not the one meant."""
+    record_key = keys.record(record.system, record.store, record.lineage, record.id)
+    data = read(source, record_key)
+    if digest is not None and record_digest(data) != digest:
+        raise DamageError(
+            "wrong-digest",
+            "a record is not the one that was planned for",
+            f"{source.name}: {record_key} has another digest than {digest[:12]}",
+            "make a new plan",
+        )
+    done = 0
+    if isinstance(record, SetRecord | LogRecord):
+        for stored in record.objects:
+            present = target.head(stored.key)
+            if (
+                present is None
+                or present.size != stored.sealed_size
+                or present.sha256
+                not in (
+                    None,
+                    stored.sealed_sha256,
+                )
+            ):
+                _transfer(stored, source, target, stop, lambda size, before=done: progress(before + size))  # type: ignore[misc]
+            done += stored.sealed_size
+            progress(done)
+        for key in wrapped_keys(record, source):
+            stop()
+            target.put(key, read(source, key))
+    target.put(record_key, data)
+    return done
+
+
+def _transfer(
+    stored: StoredObject,
+    source: Repository,
+    target: Repository,
+    stop: Callable[[], None],
+    progress: Callable[[int], None],
+) -> None:
+    upload = target.open(stored.key)
+    found, size = hashlib.sha256(), 0
+    try:
+        for piece in source.get(stored.key):
+            stop()
+            found.update(piece)
+            size += len(piece)
+            upload.write(piece)
+            progress(size)
+        if size != stored.sealed_size or found.hexdigest() != stored.sealed_sha256:
+            raise DamageError(
+                "object-damaged",
+                "an object is not what its record names",
+                f"{source.name}: {stored.key} has {size} bytes of {stored.sealed_size} or another digest",
+                "copy from another repository that holds the set",
+            )
+        upload.commit(stored.sealed_sha256)
+    finally:
+        upload.abort()
+
+
+def wrapped_keys(record: SetRecord | LogRecord, repository: Repository) -> list[str]:
+    """Keys of all generations of the record's data key in that repository."""
+    prefix = keys.data_key(record.system, record.store, record.lineage, record.key, 0).removesuffix("0000.json")
+    return [listed.key for listed in repository.listing(prefix)]
+
+
+def record_digest(data: bytes) -> str:
+    """Digest of the record in an object's bytes, without believing it. Raises DamageError `record-unreadable`."""
+    try:
+        return digest_of(parse(data)["record"])
+    except (ValueError, KeyError, TypeError):
+        raise DamageError(
+            "record-unreadable", "a record cannot be read", "it is not the JSON form of a record", "use another copy"
+        ) from None
+
+
+def prove(record: SetRecord | LogRecord, repository: Repository, digest: str) -> list[str]:
+    """What keeps a repository from counting as a holder of the record: empty when all is proved by digest or by the
+    service's own checksum. Where a head gives only a size, the bytes are read."""
+    problems: list[str] = []
+    record_key = keys.record(record.system, record.store, record.lineage, record.id)
+    try:
+        if record_digest(read(repository, record_key)) != digest:
+            problems.append("its record has another digest")
+        if not wrapped_keys(record, repository):
+            problems.append("no wrapped data key is there")
+        for stored in record.objects:
+            head = repository.head(stored.key)
+            if head is None:
+                problems.append(f"{stored.name} is missing")
+            elif head.size != stored.sealed_size:
+                problems.append(f"{stored.name} has {head.size} bytes instead of {stored.sealed_size}")
+            elif head.proof == "size" or head.sha256 is None:
+                if _digest(repository, stored.key) != stored.sealed_sha256:
+                    problems.append(f"{stored.name} has another digest")
+            elif head.sha256 != stored.sealed_sha256:
+                problems.append(f"{stored.name} has another digest")
+    except AegisError as error:
+        problems.append(str(error))
+    return problems
+
+
+def _digest(repository: Repository, key: str) -> str:
+    found = hashlib.sha256()
+    for piece in repository.get(key):
+        found.update(piece)
+    return found.hexdigest()
+
+
+def remove(
+    record: SetRecord | LogRecord,
+    repository: Repository,
+    digest: str,
+    others: Mapping[str, Repository],
+    copies: int,
+) -> tuple[str, ...]:
+    """Removes one repository's copy after at least `copies` others were proved to hold it; names those.
+
+    The record goes first, then the objects it names, and a data key that is only the set's; nothing else is touched.
+    Raises AegisError `copies-not-proved`."""
+    proved, problems = [], []
+    for name, other in others.items():
+        found = prove(record, other, digest)
+        if found:
+            problems.append(f"{name}: {', '.join(found)}")
+        else:
+            proved.append(name)
+    if len(proved) < max(1, copies):
+        raise AegisError(
+            "copies-not-proved",
+            "a copy is not removed because too few others are proved",
+            f"{record.id}: {len(proved)} of {max(1, copies)} proved. {'; '.join(problems)}",
+            "bring the missing copies back with `aegis plan`; nothing was removed",
+        )
+    repository.delete(keys.record(record.system, record.store, record.lineage, record.id))
+    for stored in record.objects:
+        repository.delete(stored.key)
+    if isinstance(record, SetRecord) and record.key == record.set:
+        for key in wrapped_keys(record, repository):
+            repository.delete(key)
+    return tuple(proved)

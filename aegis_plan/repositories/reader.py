@@ -1,0 +1,214 @@
+"""Reads sealed objects back from whichever copy verifies, piece by piece. Plain bytes are given out only after the
+segment that holds them verified; damage is reported, never passed over in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from aegis_plan.catalog.record import StoredObject
+from aegis_plan.errors import AegisError, DamageError, UnavailableError
+from aegis_plan.repositories import keys
+from aegis_plan.repositories.contract import Repository, read
+from aegis_plan.sealing.frames import Unpacker, header, not_sealed, preamble
+from aegis_plan.sealing.keys import DataKey, object_key, unwrap
+from aegis_plan.sealing.stream import HEADER, SEGMENT, SegmentReader, damaged, segments_of
+
+SPAN = 4
+"""Segments of one ranged read."""
+AHEAD = 3
+"""Ranged reads under way before they are needed."""
+
+Noted = list[tuple[str, AegisError]]
+
+
+def open_object(
+    repositories: Mapping[str, Repository],
+    stored: StoredObject,
+    secret: bytes,
+    *,
+    damage: Callable[[str, str], None],
+) -> Iterator[bytes]:
+    """The plain bytes of one object. `secret` is the half of the set's data key that it was sealed with.
+
+    Repositories are tried in their order; what is damaged, short or missing in one is told by `damage(repository,
+    what)` and read from the next. Raises DamageError `object-damaged-everywhere`, or UnavailableError
+    `object-unreachable` when no repository answered."""
+    source = _Source(repositories, stored, secret)
+    unpacker = Unpacker()
+    digest, size = hashlib.sha256(), 0
+    told: set[tuple[str, str]] = set()
+
+    def tell(noted: Noted) -> None:
+        for name, error in noted:
+            if (name, error.code) not in told:
+                told.add((name, error.code))
+                damage(name, f"{stored.key}: {error.summary}: {error.detail}")
+
+    spans = range(0, source.segments, SPAN)
+    pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="fetch")
+    try:
+        under_way: deque[Future[tuple[bytes, Noted]]] = deque()
+        # The first range carries the stream's header, which all others need.
+        packed, noted = source.fetch(0)
+        tell(noted)
+        waiting = iter(spans[1:])
+        for first in [*_take(waiting, AHEAD)]:
+            under_way.append(pool.submit(source.fetch, first))
+        while True:
+            plain = unpacker.update(packed)
+            if plain:
+                digest.update(plain)
+                size += len(plain)
+                yield plain
+            if not under_way:
+                break
+            packed, noted = under_way.popleft().result()
+            tell(noted)
+            for first in _take(waiting, 1):
+                under_way.append(pool.submit(source.fetch, first))
+        unpacker.finish()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    if size != stored.plain_size or digest.hexdigest() != stored.plain_sha256:
+        raise _everywhere(stored, [("all", damaged("the plain bytes are not those that its record names"))])
+
+
+class _Source:
+    """Ranged reads of one object from the first copy that verifies. Used from several threads."""
+
+    def __init__(self, repositories: Mapping[str, Repository], stored: StoredObject, secret: bytes) -> None:
+        self._repositories = dict(repositories)
+        self._stored = stored
+        self._head = header(stored.key)
+        self._secret = object_key(secret, stored.key)
+        self._front = preamble(self._head)
+        self._reader: SegmentReader | None = None
+        self._gone: set[str] = set()
+        self._stream = stored.sealed_size - len(self._front)
+        self.segments = segments_of(self._stream)
+
+    def fetch(self, first: int) -> tuple[bytes, Noted]:
+        """Compressed bytes of `SPAN` segments from `first`, and what was wrong on the way."""
+        noted: Noted = []
+        # Copies that did not answer before come last, so that one dead repository does not cost a wait each time.
+        for name in sorted(self._repositories, key=lambda name: name in self._gone):
+            try:
+                return self._from(self._repositories[name], first), noted
+            except AegisError as error:
+                if not isinstance(error, DamageError):
+                    self._gone.add(name)
+                noted.append((name, error))
+        raise _everywhere(self._stored, noted)
+
+    def _from(self, repository: Repository, first: int) -> bytes:
+        last = min(first + SPAN, self.segments)
+        begin = 0 if first == 0 else len(self._front) + first * SEGMENT
+        end = min(len(self._front) + last * SEGMENT, self._stored.sealed_size)
+        raw = b"".join(repository.get(self._stored.key, begin, end - begin))
+        reader, place = self._reader, 0
+        if first == 0:
+            place = len(self._front)
+            if not raw.startswith(self._front):
+                raise not_sealed()
+            reader = SegmentReader(self._secret, self._head, raw[place : place + HEADER])
+            place += HEADER
+        if reader is None:
+            raise damaged("its beginning was not read")
+        out = []
+        for index in range(first, last):
+            size = SEGMENT - HEADER if index == 0 else SEGMENT
+            out.append(reader.open(index, raw[place : place + size], index == self.segments - 1))
+            place += size
+        self._reader = reader
+        return b"".join(out)
+
+
+def _take(source: Iterator[int], count: int) -> Iterator[int]:
+    for _ in range(count):
+        found = next(source, None)
+        if found is None:
+            return
+        yield found
+
+
+def _everywhere(stored: StoredObject, noted: Noted) -> AegisError:
+    reasons = "; ".join(f"{name}: {error.summary}: {error.detail}" for name, error in noted) or "no repository is given"
+    if all(isinstance(error, UnavailableError) and error.code != "short-read" for _, error in noted):
+        return UnavailableError(
+            "object-unreachable",
+            "no repository that holds an object can be reached",
+            f"{stored.key}: {reasons}",
+            "bring back a repository; nothing says that the object is damaged",
+        )
+    return DamageError(
+        "object-damaged-everywhere",
+        "an object is damaged or missing in every repository",
+        f"{stored.key}: {reasons}",
+        "restore from another set; `aegis catalog` shows which are whole",
+    )
+
+
+def read_object(
+    repositories: Mapping[str, Repository],
+    stored: StoredObject,
+    secret: bytes,
+    *,
+    damage: Callable[[str, str], None],
+) -> bytes:
+    """The whole of a small object."""
+    return b"".join(open_object(repositories, stored, secret, damage=damage))
+
+
+def load_key(
+    repositories: Mapping[str, Repository],
+    system: str,
+    store: str,
+    lineage: str,
+    name: str,
+    identities: Sequence[str],
+) -> DataKey:
+    """The data key of that name, from the newest generation that one of the repositories can give.
+
+    Raises AegisError `no-key-opens`, `identity-malformed`, or DamageError `key-missing` naming each repository's
+    reason."""
+    prefix = keys.data_key(system, store, lineage, name, 0).removesuffix("0000.json")
+    reasons: list[str] = []
+    refused: AegisError | None = None
+    best: DataKey | None = None
+    for label, repository in repositories.items():
+        try:
+            found = [listed.key for listed in repository.listing(prefix)]
+        except AegisError as error:
+            reasons.append(f"{label}: {error}")
+            continue
+        if not found:
+            reasons.append(f"{label}: has none")
+        for key in reversed(found):
+            try:
+                opened = unwrap(read(repository, key), identities)
+            except AegisError as error:
+                if error.code == "identity-malformed":
+                    raise
+                refused = error if error.code == "no-key-opens" else refused
+                reasons.append(f"{label}: {error}")
+                continue
+            if opened.name != name:
+                reasons.append(f"{label}: {key} holds another key")
+                continue
+            if opened.data is not None:
+                return opened
+            best = best or opened
+    if best is not None:
+        return best
+    if refused is not None:
+        raise refused
+    raise DamageError(
+        "key-missing",
+        "no repository holds a readable wrapped data key",
+        f"{name}: {'; '.join(reasons)}",
+        "without it the set cannot be opened; look for the keys object in any other copy of the repository",
+    )

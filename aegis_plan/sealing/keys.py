@@ -1,0 +1,198 @@
+"""Data keys and how they are wrapped to age recipients. A private key never leaves this module in an error.
+
+One data key per set has two halves: `data` opens everything and is wrapped to the backup recipients; `meta` opens only
+what the next backup needs to read and is wrapped also to the hosts that take backups.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyrage
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from aegis_plan.documents.model import Sealing
+from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.sealing.canonical import canonical, parse
+
+FORMAT = 1
+"""Format of key objects written now."""
+OLDEST_READER = 1
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class DataKey:
+    """The two secrets of one set. A half that could not be opened is None."""
+
+    name: str
+    data: bytes | None = field(repr=False)
+    meta: bytes | None = field(repr=False)
+
+
+def new_data_key(name: str) -> DataKey:
+    """A fresh random key."""
+    return DataKey(name, secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES))
+
+
+def object_key(secret: bytes, key: str) -> bytes:
+    """The key of one object, from a half of its set's data key and the object's full key in a repository."""
+    return HKDF(
+        algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=b"aegis object v1\0" + key.encode()
+    ).derive(secret)
+
+
+def short_id(recipient: str) -> str:
+    """How a recipient is named to people: its kind and eight hex digits of its SHA-256."""
+    kind = recipient.split(" ")[0] if recipient.startswith("ssh-") else recipient[:4]
+    return f"{kind}:{hashlib.sha256(recipient.encode()).hexdigest()[:8]}"
+
+
+def new_identity() -> tuple[str, str]:
+    """A fresh age secret key and its recipient."""
+    made = pyrage.x25519.Identity.generate()
+    return str(made), str(made.to_public())
+
+
+def new_signing_key() -> tuple[bytes, str]:
+    """A fresh Ed25519 private key (32 bytes) and its public form as documents list it."""
+    made = Ed25519PrivateKey.generate()
+    private = made.private_bytes(
+        serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()
+    )
+    return private, public_signer(private)
+
+
+def public_signer(private: bytes) -> str:
+    """`ed25519:<base64>` of a private signing key. Raises AegisError `signing-key-malformed`."""
+    if len(private) != KEY_BYTES:
+        raise AegisError(
+            "signing-key-malformed",
+            "the signing key is not an Ed25519 key",
+            f"it has {len(private)} bytes instead of {KEY_BYTES}",
+            "make a key with `aegis keys` and let the site file point to it",
+        )
+    public = Ed25519PrivateKey.from_private_bytes(private).public_key()
+    raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return "ed25519:" + base64.b64encode(raw).decode()
+
+
+def recipient_problem(text: str) -> str | None:
+    """What is wrong with a recipient, or None."""
+    try:
+        _recipient(text)
+    except AegisError as error:
+        return error.detail
+    return None
+
+
+def _recipient(text: str) -> Any:
+    try:
+        if text.startswith("ssh-"):
+            return pyrage.ssh.Recipient.from_str(text)
+        return pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        if text.upper().startswith("AGE-SECRET-KEY-"):
+            detail = "a secret key stands where a recipient (age1...) belongs; treat that key as disclosed"
+        else:
+            detail = f"'{text}' is neither an age recipient (age1...) nor an ssh-ed25519 or ssh-rsa public key"
+        raise AegisError(
+            "recipient-malformed",
+            "a recipient cannot be used for sealing",
+            detail,
+            "write the public half that `aegis keys` or `age-keygen -y` prints",
+        ) from None
+
+
+def _identities(texts: Sequence[str]) -> list[Any]:
+    found: list[Any] = []
+    for number, text in enumerate(texts, 1):
+        try:
+            if "PRIVATE KEY-----" in text:
+                found.append(pyrage.ssh.Identity.from_buffer(text.encode()))
+                continue
+            lines = [line.strip() for line in text.splitlines()]
+            wanted = [line for line in lines if line and not line.startswith("#")]
+            if not wanted:
+                raise ValueError
+            found.extend(pyrage.x25519.Identity.from_str(line) for line in wanted)
+        except (pyrage.IdentityError, ValueError):
+            raise AegisError(
+                "identity-malformed",
+                "an identity cannot be used for opening",
+                f"identity {number} is neither an age secret key (AGE-SECRET-KEY-1...) nor an OpenSSH private key",
+                "check the file that the site file names under `identities`",
+            ) from None
+    return found
+
+
+def wrap(key: DataKey, sealing: Sealing) -> bytes:
+    """The key object: both halves sealed to the recipients and the recovery recipient, `meta` also to every host.
+
+    Raises AegisError `recipient-malformed`, and `key-incomplete` when a half is missing."""
+    if key.data is None or key.meta is None:
+        raise AegisError(
+            "key-incomplete",
+            "a data key cannot be wrapped without both of its halves",
+            f"the key {key.name} was opened with an identity that opens only one half",
+            "use an identity of a backup recipient",
+        )
+    data = list(dict.fromkeys([*sealing.recipients, sealing.recovery_recipient]))
+    meta = list(dict.fromkeys([*data, *sealing.host_recipients.values()]))
+    halves = {}
+    for half, secret, names in (("data", key.data, data), ("meta", key.meta, meta)):
+        blob = pyrage.encrypt(secret, [_recipient(name) for name in names])
+        halves[half] = {"age": base64.b64encode(blob).decode(), "recipients": names}
+    return canonical({"format": FORMAT, "name": key.name, "oldest_reader": OLDEST_READER, **halves})
+
+
+def unwrap(blob: bytes, identities: Sequence[str]) -> DataKey:
+    """Opens what of a key object the identities can open; a half that they cannot is None.
+
+    Raises AegisError `no-key-opens` naming the recipients by their short ids, `identity-malformed`,
+    `format-too-new`, and DamageError `key-unreadable`."""
+    try:
+        form = parse(blob)
+        oldest = form["oldest_reader"]
+        if not isinstance(oldest, int):
+            raise TypeError
+        if oldest > FORMAT:
+            raise AegisError(
+                "format-too-new",
+                "written by a newer version than this one can read",
+                f"a data key needs a reader of format {oldest}, and this one reads up to {FORMAT}",
+                "use a newer version of aegis",
+            )
+        name = str(form["name"])
+        sealed = {half: base64.b64decode(form[half]["age"], validate=True) for half in ("data", "meta")}
+        recipients = [str(text) for text in form["meta"]["recipients"]]
+    except (ValueError, KeyError, TypeError):
+        raise DamageError(
+            "key-unreadable",
+            "a wrapped data key cannot be read",
+            "the key object is not the JSON form that this version writes",
+            "another repository may hold an undamaged copy",
+        ) from None
+    keys = _identities(identities)
+    opened: dict[str, bytes | None] = {"data": None, "meta": None}
+    for half, body in sealed.items():
+        try:
+            secret = pyrage.decrypt(body, keys) if keys else b""
+        except pyrage.DecryptError:
+            continue
+        opened[half] = bytes(secret) if len(secret) == KEY_BYTES else None
+    if opened["data"] is None and opened["meta"] is None:
+        raise AegisError(
+            "no-key-opens",
+            "none of the identities opens the backup",
+            f"the key {name} is sealed to {', '.join(map(short_id, recipients))}; {len(keys)} identities were tried",
+            "give the identity of one of these recipients, or the offline recovery key",
+        )
+    return DataKey(name, opened["data"], opened["meta"])

@@ -1,0 +1,124 @@
+"""Signing and verifying records of the catalog. A record is believed for its signature, never for where it lay."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import ValidationError
+
+from aegis_plan.catalog.record import ADAPTER, FORMAT, Record
+from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.sealing import canonical as form
+
+
+def sign_bytes(message: bytes, key: bytes) -> str:
+    """Base64 of the Ed25519 signature."""
+    return base64.b64encode(Ed25519PrivateKey.from_private_bytes(key).sign(message)).decode()
+
+
+def verify_bytes(message: bytes, signature: str, public: str) -> bool:
+    """Whether `public` (`ed25519:<base64>`) signed the message. Raises AegisError `signer-malformed`."""
+    try:
+        kind, _, text = public.partition(":")
+        raw = base64.b64decode(text, validate=True)
+        if kind != "ed25519" or len(raw) != 32:
+            raise ValueError
+        verifier = Ed25519PublicKey.from_public_bytes(raw)
+    except ValueError:
+        raise AegisError(
+            "signer-malformed",
+            "a listed signer is not an Ed25519 public key",
+            f"'{public}' is not of the form ed25519:<base64 of 32 bytes>",
+            "write what `aegis keys` prints under sealing.signers",
+        ) from None
+    try:
+        verifier.verify(base64.b64decode(signature, validate=True), message)
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
+
+def digest(record: Record) -> str:
+    """SHA-256, hex, of the record's canonical bytes: how other records name it."""
+    return form.digest(ADAPTER.dump_python(record, mode="json"))
+
+
+def sign(record: Record, site: str, key: bytes) -> tuple[bytes, str]:
+    """The bytes of the record's object, and its digest. `key` is the site's private key, 32 bytes."""
+    body = ADAPTER.dump_python(record, mode="json")
+    message = form.canonical(body)
+    signed = form.canonical({"record": body, "signer": site, "signature": sign_bytes(message, key)})
+    return signed, form.digest(body)
+
+
+def verify(data: bytes, signers: Mapping[str, str]) -> tuple[Record, str]:
+    """The record that `data` carries, and its digest, once the signature of a known signer was found right.
+
+    Raises DamageError `record-unreadable`, `unknown-signer` or `bad-signature`, and AegisError `format-too-new`."""
+    try:
+        outer = form.parse(data)
+        body, signer, signature = outer["record"], outer["signer"], outer["signature"]
+        if set(outer) != {"record", "signer", "signature"} or not isinstance(body, dict):
+            raise ValueError("it has other parts than record, signer and signature")
+        if not isinstance(signer, str) or not isinstance(signature, str):
+            raise ValueError("signer and signature are not text")
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(str(error)) from None
+    named = str(body.get("id", "without id"))
+    if signer not in signers:
+        raise DamageError(
+            "unknown-signer",
+            "a record is signed by somebody who is not listed",
+            f"record {named} says that '{signer}' signed it",
+            "list the site's public key under sealing.signers if you trust it; otherwise somebody else writes there",
+        )
+    if not verify_bytes(form.canonical(body), signature, signers[signer]) or body.get("site") != signer:
+        raise DamageError(
+            "bad-signature",
+            "the signature of a record is wrong",
+            f"record {named} was not signed in this form with the listed key of '{signer}'",
+            "it was damaged or forged; use another copy, and find out who can write to that repository",
+        )
+    return _parse(body, named), form.digest(body)
+
+
+def _parse(body: dict[str, Any], named: str) -> Record:
+    oldest = body.get("oldest_reader")
+    if isinstance(oldest, int) and oldest > FORMAT:
+        raise AegisError(
+            "format-too-new",
+            "written by a newer version than this one can read",
+            f"record {named} needs a reader of format {oldest}, and this one reads up to {FORMAT}",
+            "use a newer version of aegis",
+        )
+    try:
+        return ADAPTER.validate_python(body, strict=False)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+    newer = isinstance(body.get("format"), int) and body["format"] > FORMAT
+    extra = [problem["loc"] for problem in problems if problem["type"] == "extra_forbidden"]
+    if newer and len(extra) == len(problems):
+        # A newer writer that lists this format as able to read it has only added fields.
+        for place in extra:
+            if len(place) == 2:
+                body = {name: value for name, value in body.items() if name != place[1]}
+        try:
+            return ADAPTER.validate_python(body, strict=False)
+        except ValidationError:
+            pass
+    first = problems[0]
+    raise _unreadable(f"record {named}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+def _unreadable(detail: str) -> DamageError:
+    return DamageError(
+        "record-unreadable",
+        "a record cannot be read",
+        detail,
+        "use another copy; a record is never repaired in place",
+    )
