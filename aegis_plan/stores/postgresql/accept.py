@@ -1,0 +1,168 @@
+"""The step `accept`: the restored server runs on the proved timeline; from here on its data is the store's.
+
+It settles what becomes of the old data. It never accepts a server that it could not ask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from aegis_plan.actions.contract import Context, Done, Probed
+from aegis_plan.errors import AegisError, UnavailableError
+from aegis_plan.stores.postgresql import control
+from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.model import AcceptParams, Server
+from aegis_plan.stores.postgresql.segments import read_history
+from aegis_plan.stores.postgresql.swap import aside
+
+_QUESTION = (
+    "select pg_is_in_recovery(), (select system_identifier from pg_control_system())::text,"
+    " (select timeline_id from pg_control_checkpoint()), pg_current_wal_flush_lsn()::text,"
+    " current_setting('server_version_num')::int / 10000"
+)
+
+
+def ask(context: Context, params: AcceptParams, server: Server) -> tuple[Any, ...]:
+    """Asks the running server what it is, by the member's connection, else by its own socket.
+
+    Raises UnavailableError `server-not-answering`."""
+    assert params.member is not None
+    note = control.postmaster(server.data_directory)
+    ways: list[dict[str, Any]] = []
+    declared = context.declared.stores[params.store].members[params.member].connection
+    if declared:
+        ways.append({"conninfo": context.secrets.text(declared)})
+    if note is not None and note.socket:
+        ways.append({"host": note.socket, "port": note.port, "user": server.run_as or "postgres", "dbname": "postgres"})
+    states = []
+    for way in ways:
+        try:
+            with psycopg.connect(**way, connect_timeout=10, autocommit=True, application_name="aegis") as connection:
+                row = connection.execute(_QUESTION).fetchone()
+                assert row is not None
+                return tuple(row)
+        except psycopg.Error as error:
+            # Texts of libpq can hold the connection string; the SQLSTATE or the kind of error cannot.
+            states.append(error.sqlstate or type(error).__name__)
+    raise UnavailableError(
+        "server-not-answering",
+        "the server does not answer a login",
+        f"store {params.store}, member {params.member}: {', '.join(states) or 'no connection is declared'}",
+        "check `connection` of the member, then `aegis resume`",
+    )
+
+
+class Accept:
+    """Accept the restored data."""
+
+    kind = "accept"
+
+    def probe(self, context: Context) -> Probed:
+        params = AcceptParams.model_validate(context.attempt.params)
+        note = places.read_note(Path(params.place.data_directory))
+        done = any(mark.name == "accepted" for mark in context.marks)
+        if done and note is None:
+            return Probed("satisfied", outputs=dict(next(m.data for m in context.marks if m.name == "accepted")))
+        return Probed("needed")
+
+    def act(self, context: Context) -> Done:
+        params = AcceptParams.model_validate(context.attempt.params)
+        where = places.layout(params.place)
+        proved = context.attempt.outputs.get(params.replay) or dict((places.read_note(where.final) or {})["replayed"])
+        if params.member is None:
+            return Done({"timeline": proved["timeline"]})
+        server = control.declared_server(context, params.store, params.member)
+        if control.status(server) != "running":
+            raise AegisError(
+                "server-not-running",
+                "the restored server does not run",
+                server.data_directory,
+                "look into its log, start it, then `aegis resume`",
+            )
+        recovering, identifier, timeline, flushed, major = ask(context, params, server)
+        expected = control.cluster(server.binaries, server.data_directory)
+        problems = []
+        if recovering:
+            problems.append("it is a replica")
+        if identifier != expected.system_identifier:
+            problems.append(f"who answers has system identifier {identifier}, the data {expected.system_identifier}")
+        if timeline != proved["timeline"] and not self._follows(server, timeline, proved["timeline"]):
+            problems.append(f"it is on timeline {timeline}, proved was {proved['timeline']}")
+        if problems:
+            raise AegisError(
+                "restored-server-differs",
+                "the server that answers is not the one that was restored",
+                "; ".join(problems),
+                "check that the member's connection leads to this server",
+            )
+        outputs = {"timeline": timeline, "lineage": f"{identifier}-{major}", "flush_lsn": flushed}
+        context.mark("accepted", **outputs)
+        self._old(context, params, where)
+        if places.ours(where.final, context):
+            (where.final / places.NOTE).unlink()
+        places.remove(where.spool, context)
+        return Done(outputs)
+
+    def undo(self, context: Context) -> Done:
+        raise AegisError(
+            "not-reversible",
+            "this step cannot be taken back",
+            "the restored data was accepted and may have been written to",
+            "recover to an earlier point with a new plan",
+        )
+
+    def _follows(self, server: Server, timeline: int, proved: int) -> bool:
+        path = Path(server.data_directory) / "pg_wal" / f"{timeline:08X}.history"
+        return path.exists() and proved in [switch.timeline for switch in read_history(path.read_bytes())]
+
+    def _old(self, context: Context, params: AcceptParams, where: places.Layout) -> None:
+        """Old data stays beside, goes to another disk, or goes away, as the documents say."""
+        keep, run = context.declared.stores[params.store].keep_old_data, context.attempt.run
+        old = where.final / f".aegis-old-{run}" if where.inside else aside(where.final, run)
+        if keep == "beside" or not old.is_dir():
+            return
+        if keep != "no":
+            goal = Path(keep) / old.name
+            context.progress("copy the old data aside")
+            _copy_verified(old, goal)
+            context.mark("old-copied", path=str(goal))
+        shutil.rmtree(old)
+        places.sync_folder(old.parent)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _copy_verified(source: Path, goal: Path) -> None:
+    """Copies a tree and compares every byte. Raises AegisError `old-data-not-copied`."""
+    partial = goal.with_name(goal.name + ".partial")
+    try:
+        if goal.exists():
+            return
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial, symlinks=True)
+        for place, _, files in os.walk(source):
+            for name in files:
+                here = Path(place) / name
+                there = partial / here.relative_to(source)
+                if not here.is_symlink() and _digest(here) != _digest(there):
+                    raise OSError(None, "a copied file differs")
+        partial.rename(goal)
+    except (OSError, shutil.Error) as error:
+        raise AegisError(
+            "old-data-not-copied",
+            "the old data could not be moved to where it should be kept",
+            f"{source} to {goal}: {getattr(error, 'strerror', None) or 'several files could not be copied'}",
+            "it is still beside the restored data; make room at the other place, then `aegis resume`",
+        ) from None
+
+
+ACTION = Accept()

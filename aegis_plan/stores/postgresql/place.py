@@ -1,0 +1,132 @@
+"""Where restored data lies before, during and after a restore, and the note in each folder that says it is ours.
+
+Nothing without our note of this run is ever removed or moved back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aegis_plan.actions.contract import Context
+from aegis_plan.errors import AegisError
+from aegis_plan.stores.postgresql.model import Place
+
+NOTE = ".aegis-restore.json"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one restore."""
+
+    final: Path
+    staging: Path
+    spool: Path
+    inside: bool
+    """The data directory is a mount point: staging lies within it, and its entries are moved one by one."""
+
+
+def layout(place: Place) -> Layout:
+    """Staging is on the file system of the final directory, so that putting it in place is a rename."""
+    final = Path(place.data_directory)
+    inside = place.beside is None and os.path.ismount(final)
+    staging = final / ".aegis-new" if inside else Path(place.staging)
+    return Layout(final=final, staging=staging, spool=Path(f"{staging}.wal"), inside=inside)
+
+
+def tablespace_final(place: Place, oid: str, location: str) -> Path:
+    """Where a tablespace is served from after the restore."""
+    return Path(f"{place.data_directory.rstrip('/')}.tablespaces") / oid if place.beside else Path(location)
+
+
+def tablespace_staging(place: Place, oid: str, location: str) -> Path:
+    final = tablespace_final(place, oid, location)
+    return final if place.beside else Path(f"{str(final).rstrip('/')}.aegis-new")
+
+
+def read_note(folder: Path) -> dict[str, Any] | None:
+    """The note in a folder, or None where there is none that can be read."""
+    try:
+        found = json.loads((folder / NOTE).read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write_note(folder: Path, ids: tuple[int, int] | None, **data: Any) -> None:
+    """Writes the note durably."""
+    path, fresh = folder / NOTE, folder / (NOTE + ".new")
+    with fresh.open("w") as stream:
+        json.dump(data, stream, sort_keys=True)
+        stream.flush()
+        os.fsync(stream.fileno())
+    if ids:
+        os.chown(fresh, *ids)
+    fresh.chmod(0o600)
+    fresh.replace(path)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def ours(folder: Path, context: Context) -> bool:
+    """Whether this run and store put the folder there."""
+    note = read_note(folder)
+    return bool(
+        note and note.get("run") == context.attempt.run and note.get("store") == context.attempt.params["store"]
+    )
+
+
+def occupied(folder: Path) -> bool:
+    """Whether there is anything at a place."""
+    return folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
+
+
+def make(folder: Path, ids: tuple[int, int] | None, **note: Any) -> None:
+    """Makes a private folder with our note. Raises AegisError `place-refused`."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        if ids:
+            os.chown(folder, *ids)
+        write_note(folder, ids, **note)
+    except OSError as error:
+        raise AegisError(
+            "place-refused",
+            "restored data cannot be put there",
+            f"{folder}: {error.strerror}",
+            "let the account of the site write into its parent folder",
+        ) from None
+
+
+def remove(folder: Path, context: Context) -> None:
+    """Removes a folder of this run; one that is not there is fine. Raises AegisError `staging-occupied`."""
+    if not folder.is_symlink() and not folder.exists():
+        return
+    if occupied(folder) and not ours(folder, context):
+        raise AegisError(
+            "staging-occupied",
+            "something that is not ours lies where data would be staged",
+            str(folder),
+            "look at it; when it is of no use, move it away, then `aegis resume`",
+        )
+    # The note goes last: a removal that was killed must still be known as ours.
+    for entry in folder.iterdir():
+        if entry.name == NOTE:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    (folder / NOTE).unlink(missing_ok=True)
+    folder.rmdir()

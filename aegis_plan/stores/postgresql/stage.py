@@ -1,0 +1,429 @@
+"""The step `stage`: fetches a chain and its log, verifies every byte on the way and unpacks it beside the old data.
+
+It touches nothing that serves: what it makes carries a note of the run, and only that is removed again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aegis_plan.actions.contract import Context, Done, Probed
+from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject
+from aegis_plan.clock import stamp
+from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.repositories import keys as layout_of_keys
+from aegis_plan.repositories.contract import read
+from aegis_plan.repositories.reader import load_key, open_object
+from aegis_plan.sealing.keys import DataKey
+from aegis_plan.sealing.signatures import verify
+from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.control import account, cluster, execute
+from aegis_plan.stores.postgresql.incremental import strip_label
+from aegis_plan.stores.postgresql.manifest import Checker
+from aegis_plan.stores.postgresql.manifest import parse as parse_manifest
+from aegis_plan.stores.postgresql.model import StageParams
+from aegis_plan.stores.postgresql.positions import parse, parse_lsn
+from aegis_plan.stores.postgresql.segments import Spool, join
+from aegis_plan.stores.postgresql.unpack import Unpacker, sync
+
+_VOLUME = re.compile(r"(.+)\.(\d{3,})")
+_STALE = re.compile(
+    r"\s*(primary_conninfo|primary_slot_name|recovery_\w+|restore_command|archive_cleanup_command|promote_trigger_file)\b"
+)
+
+
+@dataclass
+class Fetcher:
+    """Reads records and objects from whichever copy verifies, and tells which did not."""
+
+    context: Context
+    store: str
+    lineage: str
+    keys: dict[str, DataKey] = field(default_factory=dict)
+    reported: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def system(self) -> str:
+        return self.context.declared.system.name
+
+    def damaged(self, repository: str, what: str) -> None:
+        if (repository, what) not in self.reported:
+            self.reported.add((repository, what))
+            self.context.find(
+                "warning",
+                "copy-damaged",
+                "a copy of a backup is damaged",
+                f"{repository}: {what}",
+                "the data was read from another copy; have this one healed or replaced",
+            )
+
+    def record(self, identifier: str, digest: str) -> Record:
+        """The record with exactly this digest, from any copy. Raises DamageError `record-lost`."""
+        key = layout_of_keys.record(self.system, self.store, self.lineage, identifier)
+        sealing = self.context.declared.sealing
+        reasons = []
+        for name, repository in self.context.repositories.items():
+            self.context.check()
+            try:
+                found, got = verify(read(repository, key), sealing.signers if sealing else {})
+            except AegisError as error:
+                reasons.append(f"{name}: {error.summary}")
+                if isinstance(error, DamageError):
+                    self.damaged(name, key)
+                continue
+            if got == digest:
+                return found
+            self.damaged(name, key)
+            reasons.append(f"{name}: not the record that was planned")
+        raise DamageError(
+            "record-lost",
+            "a record that the plan rests on is in no repository as it was planned",
+            f"{identifier}: {'; '.join(reasons) or 'no repository is declared'}",
+            "make a new plan; it rests on what is there now",
+        )
+
+    def secret(self, name: str, meta: bool) -> bytes:
+        if name not in self.keys:
+            self.keys[name] = load_key(
+                self.context.repositories, self.system, self.store, self.lineage, name, self.context.keys.identities
+            )
+        key = self.keys[name]
+        found = (key.meta if meta else key.data) or None
+        if found is None:
+            raise AegisError(
+                "no-key-opens",
+                "none of the identities opens the backup",
+                f"the key {name} is not sealed to an identity of this site for data",
+                "name the identity of a recipient, or the offline recovery key, in the site file",
+            )
+        return found
+
+    def objects(self, stored: list[StoredObject], key: str, *, meta: bool = False) -> Iterator[bytes]:
+        """The plain bytes of the volumes of one archive, verified before they are released."""
+        for volume in stored:
+            self.context.check()
+            yield from open_object(self.context.repositories, volume, self.secret(key, meta), damage=self.damaged)
+
+
+def archives(record: SetRecord | LogRecord) -> dict[str, list[StoredObject]]:
+    """The volumes of each archive of a record, in order, by the archive's name."""
+    found: dict[str, list[tuple[int, StoredObject]]] = {}
+    for stored in record.objects:
+        match = _VOLUME.fullmatch(stored.name)
+        name, number = (match.group(1), int(match.group(2))) if match else (stored.name, 0)
+        found.setdefault(name, []).append((number, stored))
+    return {
+        name: [stored for _, stored in sorted(volumes, key=lambda pair: pair[0])] for name, volumes in found.items()
+    }
+
+
+def check_place(context: Context, params: StageParams) -> None:
+    """Refuses a place that this host cannot offer, before anything is fetched.
+
+    Raises AegisError `place-not-here`, `binaries-wrong-version`, `place-occupied`, `no-space`."""
+    place, where = params.place, places.layout(params.place)
+    if not where.final.parent.is_dir():
+        raise AegisError(
+            "place-not-here",
+            "the place of the restore is not on this host",
+            f"{where.final.parent} is no folder at site {context.attempt.site}",
+            "make the folder, or restore at the site whose host has it",
+        )
+    _, version, _ = execute([f"{place.binaries}/postgres", "--version"])
+    major = re.search(r"\) (\d+)", version)
+    wanted = params.lineage.rpartition("-")[2]
+    if not major or major.group(1) != wanted:
+        raise AegisError(
+            "binaries-wrong-version",
+            "the binaries at the place are of another major version",
+            f"{place.binaries}: {version.strip() or 'no answer'}; the backup is of version {wanted}",
+            f"install PostgreSQL {wanted} and let `binaries` point to it",
+        )
+    if place.beside is not None and places.occupied(where.final):
+        raise AegisError(
+            "place-occupied", "the place beside is not empty", str(where.final), "name a folder that does not exist"
+        )
+    room = os.statvfs(where.final if where.inside else where.final.parent)
+    free = room.f_bavail * room.f_frsize
+    if params.need_bytes is not None and free < params.need_bytes:
+        raise AegisError(
+            "no-space",
+            "there is not enough room for the restored data",
+            f"{params.need_bytes} bytes are needed beside {where.final}, {free} are free",
+            "make room, or restore beside on another disk",
+        )
+
+
+class Stage:
+    """Fetch, verify and unpack."""
+
+    kind = "stage"
+
+    def probe(self, context: Context) -> Probed:
+        params = StageParams.model_validate(context.attempt.params)
+        where = places.layout(params.place)
+        note = places.read_note(where.staging)
+        if note and note.get("state") == "staged" and places.ours(where.staging, context):
+            return Probed("satisfied", outputs=dict(note["outputs"]))
+        return Probed("needed", "nothing whole is staged")
+
+    def act(self, context: Context) -> Done:
+        params = StageParams.model_validate(context.attempt.params)
+        account(params.place.run_as)
+        check_place(context, params)
+        where = places.layout(params.place)
+        note = places.read_note(where.staging)
+        if note and note.get("state") == "staged" and places.ours(where.staging, context):
+            return Done(dict(note["outputs"]))
+        self._clean(context, where, note)
+        try:
+            return self._stage(context, params, where)
+        except BaseException:
+            self._clean(context, where, places.read_note(where.staging))
+            raise
+
+    def undo(self, context: Context) -> Done:
+        params = StageParams.model_validate(context.attempt.params)
+        where = places.layout(params.place)
+        self._clean(context, where, places.read_note(where.staging))
+        for mark in context.marks:
+            if mark.name == "wrote":
+                Path(mark.data["path"]).unlink(missing_ok=True)
+        return Done()
+
+    def _clean(self, context: Context, where: places.Layout, note: dict[str, Any] | None) -> None:
+        for mark in context.marks:
+            if mark.name == "tablespace":
+                folder = Path(mark.data["path"])
+                if places.ours(folder, context):
+                    places.remove(folder, context)
+        places.remove(where.spool, context)
+        places.remove(where.staging, context)
+
+    def _stage(self, context: Context, params: StageParams, where: places.Layout) -> Done:
+        ids, run = account(params.place.run_as), context.attempt.run
+        fetcher = Fetcher(context, params.store, params.lineage)
+        sets: list[SetRecord] = []
+        for identifier, digest in params.sets.items():
+            record = fetcher.record(identifier, digest)
+            assert isinstance(record, SetRecord), identifier
+            sets.append(record)
+        tail = context.attempt.outputs.get(params.tail, {}).get("records", {}) if params.tail else {}
+        logs = [fetcher.record(identifier, digest) for identifier, digest in {**params.log, **tail}.items()]
+        total = sum(stored.plain_size for record in [*sets, *logs] for stored in getattr(record, "objects", ()))
+        done = 0
+
+        def tick(count: int) -> None:
+            nonlocal done
+            done += count
+            context.check()
+            context.progress("fetch and unpack", done, total)
+
+        context.mark("staging", path=str(where.staging))
+        note = {"run": run, "store": params.store, "sets": list(params.sets), "state": "staging"}
+        places.make(where.staging, ids, **note)
+        places.make(where.spool, ids, **note)
+        unpacker = Unpacker(root=where.staging, spool=where.spool, tablespaces={}, ids=ids)
+        for number, record in enumerate(sets):
+            self._set(context, params, fetcher, unpacker, record, number > 0, tick)
+        found = cluster(params.place.binaries, where.staging)
+        if found.system_identifier != params.lineage.rpartition("-")[0]:
+            raise DamageError(
+                "lineage-differs",
+                "the backup set holds another server than its record says",
+                f"system identifier {found.system_identifier}, lineage {params.lineage}",
+            )
+        spool = Spool(where.spool, found.segment_size, found.system_identifier, ids)
+        covers = self._log(fetcher, params, sets, logs, spool, tick)
+        self._settle(context, params, fetcher, sets[-1], where, unpacker, ids)
+        for folder in (where.staging, where.spool, *unpacker.tablespaces.values()):
+            sync(folder)
+        end = spool.end(params.timeline)
+        assert end is not None  # proved by _log
+        outputs = {
+            "bytes": done,
+            "begin": sets[-1].begin,
+            "end": join(params.timeline, end),
+            "log_segments": sum(1 for entry in where.spool.iterdir() if len(entry.name) == 24),
+            "covers_until": stamp(covers),
+            "consistent_at": sets[-1].end,
+            "segment_size": found.segment_size,
+        }
+        places.write_note(where.staging, ids, **{**note, "state": "staged", "outputs": outputs})
+        return Done(outputs)
+
+    def _set(
+        self,
+        context: Context,
+        params: StageParams,
+        fetcher: Fetcher,
+        unpacker: Unpacker,
+        record: SetRecord,
+        incremental: bool,
+        tick: Callable[[int], None],
+    ) -> None:
+        if incremental:
+            unpacker.block_size = cluster(params.place.binaries, unpacker.root).block_size
+        parts = archives(record)
+        manifest = b"".join(fetcher.objects(parts["manifest"], record.key, meta=True))
+        checker = Checker(parse_manifest(manifest))
+        unpacker.begin_set()
+        unpacker.archive(
+            "base", fetcher.objects(parts["base"], record.key), checker, incremental=incremental, tick=tick
+        )
+        for oid, location in unpacker.locations.items():
+            self._tablespace(context, params, unpacker, oid, location)
+        for name, stored in parts.items():
+            if name.isdigit():
+                if name not in unpacker.tablespaces:
+                    raise DamageError("tablespace-unknown", "a set holds a tablespace that it does not name", name)
+                unpacker.archive(name, fetcher.objects(stored, record.key), checker, incremental=incremental, tick=tick)
+        checker.finish()
+        unpacker.end_set()
+
+    def _tablespace(self, context: Context, params: StageParams, unpacker: Unpacker, oid: str, location: str) -> None:
+        staged = places.tablespace_staging(params.place, oid, location)
+        final = places.tablespace_final(params.place, oid, location)
+        if oid in unpacker.tablespaces:
+            return
+        old = Path(params.place.data_directory) / "pg_tblspc" / oid
+        own = old.is_symlink() and os.path.realpath(old) == os.path.realpath(final)
+        if (places.occupied(final) and not own) or (staged != final and places.occupied(staged)):
+            raise AegisError(
+                "tablespace-occupied",
+                "the folder of a tablespace holds data that this restore may not touch",
+                f"tablespace {oid} at {final}",
+                "it may belong to a running server; when it was the lost server's, move it away, then `aegis resume`",
+            )
+        context.mark("tablespace", oid=oid, path=str(staged), final=str(final))
+        staged.parent.mkdir(parents=True, exist_ok=True)
+        if params.place.beside and unpacker.ids:
+            os.chown(staged.parent, *unpacker.ids)
+        places.make(staged, unpacker.ids, run=context.attempt.run, store=params.store, final=str(final))
+        unpacker.tablespaces = {**unpacker.tablespaces, oid: staged}
+
+    def _log(
+        self,
+        fetcher: Fetcher,
+        params: StageParams,
+        sets: list[SetRecord],
+        logs: list[Record],
+        spool: Spool,
+        tick: Callable[[int], None],
+    ) -> datetime:
+        timeline, begin = parse(sets[-1].begin)
+        _, end = parse(sets[-1].end)
+        spool.adopt(timeline, begin, end)
+        covers = sets[-1].not_before
+        ranges = [record for record in logs if isinstance(record, LogRecord)]
+        for record in sorted(ranges, key=lambda record: not record.details.get("history")):
+            for name, stored in archives(record).items():
+                if name == "index":
+                    continue
+                chunks = fetcher.objects(stored, record.key)
+                if record.details.get("history"):
+                    text = b"".join(chunks)
+                    tick(len(text))
+                    spool.history(parse(record.end)[0], text)
+                    continue
+                low, high = parse(record.begin), parse(record.end)
+
+                def counted(chunks: Iterator[bytes] = chunks) -> Iterator[bytes]:
+                    for chunk in chunks:
+                        tick(len(chunk))
+                        yield chunk
+
+                spool.take(low[0], low[1], high[1], counted())
+            covers = max(covers, record.covers_until)
+        spool.bridge(params.timeline)
+        spool.check()
+        reach = spool.end(params.timeline)
+        if params.target_lsn is not None:
+            text = params.target_lsn
+            reach = parse(text)[1] if text.count("/") == 2 else parse_lsn(text)
+        if reach is None:
+            raise DamageError(
+                "log-hole",
+                "a piece of the log is missing",
+                f"nothing of timeline {params.timeline} is there",
+                "recover to a point on the timeline before it",
+            )
+        goal = max(reach, end) if timeline == params.timeline else reach
+        spool.prove((timeline, end), (params.timeline, goal))
+        return covers
+
+    def _settle(
+        self,
+        context: Context,
+        params: StageParams,
+        fetcher: Fetcher,
+        record: SetRecord,
+        where: places.Layout,
+        unpacker: Unpacker,
+        ids: tuple[int, int] | None,
+    ) -> None:
+        """Makes of an unpacked backup a directory that a server recovers from."""
+        strip_label(where.staging / "backup_label")
+        links = where.staging / "pg_tblspc"
+        for oid, location in unpacker.locations.items():
+            (links / oid).unlink(missing_ok=True)
+            (links / oid).symlink_to(places.tablespace_staging(params.place, oid, location))
+            if ids:
+                os.lchown(links / oid, *ids)
+        for oid, folder in list(unpacker.tablespaces.items()):
+            if oid not in unpacker.locations:  # dropped between the sets of the chain
+                places.remove(folder, context)
+                unpacker.tablespaces = {key: kept for key, kept in unpacker.tablespaces.items() if key != oid}
+        (where.staging / "standby.signal").unlink(missing_ok=True)
+        signal = where.staging / "recovery.signal"
+        signal.touch(mode=0o600)
+        if ids:
+            os.chown(signal, *ids)
+        auto = where.staging / "postgresql.auto.conf"
+        if auto.exists():
+            lines = auto.read_text("utf-8", "surrogateescape").splitlines(keepends=True)
+            auto.write_text("".join(line for line in lines if not _STALE.match(line)), "utf-8", "surrogateescape")
+        parts = archives(record)
+        if "config" in parts:
+            self._config(context, params, b"".join(fetcher.objects(parts["config"], record.key)), where, ids)
+        free = shutil.disk_usage(where.staging).free
+        if free < 64 << 20:
+            context.find("warning", "little-space", "little room is left beside the restored data", f"{free} bytes")
+
+    def _config(
+        self, context: Context, params: StageParams, tar: bytes, where: places.Layout, ids: tuple[int, int] | None
+    ) -> None:
+        """Configuration that lived outside the data directory is written where it is missing, never over another."""
+        from aegis_plan.stores.postgresql.unpack import files
+
+        for path, data in files(tar):
+            outside = Path("/") / path
+            goal = where.staging / outside.name if params.place.beside else outside
+            if os.path.lexists(goal):
+                continue
+            try:
+                goal.parent.mkdir(parents=True, exist_ok=True)
+                context.mark("wrote", path=str(goal))
+                handle = os.open(goal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(data)
+                    if ids:
+                        os.fchown(stream.fileno(), *ids)
+            except OSError as error:
+                context.find(
+                    "warning",
+                    "configuration-not-written",
+                    "a configuration file that the server had is missing and could not be written",
+                    f"{goal}: {error.strerror}",
+                    "write it before the server starts; it is in the set as the object `config`",
+                )
+
+
+ACTION = Stage()
