@@ -1,4 +1,4 @@
-"""What `--json` writes: one JSON object a line, the first tells the version. Secrets are not in plans, so none is here."""
+"""What `--json` writes: one JSON object a line, the first tells the version. Plans hold no secrets, so nor do these."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _THEME = Theme(
 def console(*, color: bool = True, stderr: bool = False, width: int | None = None) -> Console:
     """A console on stdout or stderr; without colour it writes plain text only."""
     stream = sys.stderr if stderr else sys.stdout
-    made = Console(
+    return Console(
         file=stream,
         theme=_THEME,
         no_color=not color,
@@ -42,7 +42,6 @@ def console(*, color: bool = True, stderr: bool = False, width: int | None = Non
         markup=False,
         width=width or _width(),
     )
-    return made
 
 
 def _width() -> int | None:

@@ -1,4 +1,4 @@
-"""The demo: a small system, a disaster and its recovery, on this machine. It acts through the product's own commands."""
+"""The demo: a small system, a disaster and its recovery, on this machine. It acts by the product's own commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's own PostgreSQL server: made, started, stopped, destroyed. Only its own folder and processes are touched."""
+"""The demo's own PostgreSQL server: made, started, stopped, destroyed. It touches only its folder and processes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Server:
     def run(self, program: str, *arguments: str) -> None:
         """Runs one of PostgreSQL's programs as the server's user. Raises AegisError `demo-server-failed`."""
         with tempfile.TemporaryFile() as output:
-            done = subprocess.run(  # noqa: S603 - fixed programs
+            done = subprocess.run(
                 [str(self.binaries / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -148,14 +148,14 @@ def prepare(folder: Path) -> Server:
             # A virtual environment below a private home: the server's user gets a copy of the programs.
             copy = home / "postgresql"
             shutil.copytree(binaries.parent, copy, symlinks=True)
-            os.chmod(copy, 0o755)
+            copy.chmod(0o755)
             binaries = copy / "bin"
     return Server(home, binaries, sockets, user)
 
 
 def reaches(user: str, path: Path) -> bool:
     """Whether the user can go into the folder."""
-    done = subprocess.run(  # noqa: S603 - a fixed program
+    done = subprocess.run(
         ["/bin/sh", "-c", 'cd "$0"', str(path)],
         stderr=subprocess.DEVNULL,
         cwd="/",

@@ -76,8 +76,11 @@ class Story:
 
     def run(self, keep_running: bool) -> int:
         notes = self.folder / "acknowledged.jsonl"
-        self.say("A small system", "A PostgreSQL server with policies that keep changing. Every change that the server\n"
-                 "acknowledges is also noted in a file outside of it.")  # fmt: skip
+        self.say(
+            "A small system",
+            "A PostgreSQL server with policies that keep changing. Every change that the server\n"
+            "acknowledges is also noted in a file outside of it.",
+        )
         self.server = server = prepare(self.folder)
         server.create()
         server.start()
@@ -147,7 +150,7 @@ class Story:
         sys.stdout.flush()
         environment = {**os.environ, "COLUMNS": str(self.out.width), "AEGIS_IN_AUTOMATION": "1"}
         options = [] if self.color else ["--no-color"]
-        child = subprocess.Popen(  # noqa: S603 - ourselves
+        child = subprocess.Popen(
             [sys.executable, "-m", "aegis_plan", *options, *arguments],
             cwd=self.folder,
             env=environment,
@@ -186,9 +189,9 @@ class Story:
             )
         if compared.lost:
             out.print(
-                f"  {compared.lost} of {compared.acknowledged} acknowledged changes were younger than the last archived log and\n"
-                f"  are lost: the last {span(compared.lost_seconds)} before the disaster. The data directory was gone; had it\n"
-                "  been readable, the plan would have fetched them from it."
+                f"  {compared.lost} of {compared.acknowledged} acknowledged changes were younger than the last archived log "
+                f"and are lost:\n  the last {span(compared.lost_seconds)} before the disaster. With the data directory "
+                "still readable, the plan would\n  have fetched them from there; with a log stream, seconds would be lost."
             )
         else:
             out.print("  No acknowledged change is lost.")
@@ -202,7 +205,7 @@ class Story:
     def _figures(self) -> dict[str, tuple[float | None, float | None, float | None]]:
         """Objective, forecast and achievement of the store, in seconds, from the plan file and the run's own report."""
         plan = json.loads((self.folder / "recovery.plan").read_text())["plan"]
-        done = subprocess.run(  # noqa: S603 - ourselves
+        done = subprocess.run(
             [sys.executable, "-m", "aegis_plan", "runs", "last", "--json"],
             cwd=self.folder, capture_output=True, check=True,
         )  # fmt: skip

@@ -34,11 +34,15 @@ services:
   user-authentication:
     tier: 1
     uses: [policy-db]
-    health: {command: {run: [PSQL, -h, SOCKETS, -U, aegis, -d, postgres, -qtAc, SELECT 1 FROM policy LIMIT 1]}, within: 30s}
+    health:
+      command: {run: [PSQL, -h, SOCKETS, -U, aegis, -d, postgres, -qtAc, SELECT 1 FROM policy LIMIT 1]}
+      within: 30s
   policy-search:
     tier: 2
     uses: [policy-db]
-    health: {command: {run: [PSQL, -h, SOCKETS, -U, aegis, -d, postgres, -qtAc, SELECT count(*) FROM policy]}, within: 30s}
+    health:
+      command: {run: [PSQL, -h, SOCKETS, -U, aegis, -d, postgres, -qtAc, SELECT count(*) FROM policy]}
+      within: 30s
 """
 _STORES = """\
 # The database: where it is, how it is backed up, and where the backups go.
