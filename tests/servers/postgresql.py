@@ -161,9 +161,13 @@ class Server:
         pid = self.pid
         if pid is None:
             return
-        os.kill(pid, signal.SIGKILL)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        # Until it is reaped as well: PostgreSQL takes the pid of a zombie for a server that runs.
         limit = time.monotonic() + 30
-        while time.monotonic() < limit and self._working():
+        while time.monotonic() < limit and (Path(f"/proc/{pid}").exists() or self._working()):
             time.sleep(0.05)
 
     def _working(self) -> bool:

@@ -1,0 +1,152 @@
+"""A whole small system for tests that go through the product's own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.servers.postgresql import Server
+
+CANARY = "c4n4ry-s3cr3t-9f1"
+"""The password in every connection string; it must appear in nothing that the product writes."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+
+@dataclass
+class World:
+    """One system below `folder`."""
+
+    folder: Path
+    server: Server
+    environment: dict[str, str] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=list)
+    """All that any command printed, for the canary."""
+
+    @property
+    def plans(self) -> Path:
+        return self.folder / "plans"
+
+    def repository(self, name: str) -> Path:
+        return self.folder / "repositories" / name
+
+    @property
+    def site(self) -> Path:
+        """The folder with ledger, runs and locks."""
+        return self.folder / "site" / "seoul"
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "aegis_plan", *words]
+
+    def env(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {
+            **os.environ,
+            "POLICY_DB": self.dsn(),
+            "NO_COLOR": "1",
+            "COLUMNS": "120",
+            **self.environment,
+            **(extra or {}),
+        }
+
+    def dsn(self) -> str:
+        return f"{self.server.dsn()} password={CANARY}"
+
+    def aegis(
+        self, *words: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = 180.0
+    ) -> Ran:
+        """Runs one command to its end."""
+        done = subprocess.run(
+            self.command(*words), cwd=cwd or self.folder, env=self.env(env), capture_output=True, text=True,
+            timeout=timeout, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        self.outputs.append(done.stdout + done.stderr)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *words: str, **options: Any) -> Ran:
+        """Runs one command that must succeed."""
+        ran = self.aegis(*words, **options)
+        assert ran.code == 0, f"aegis {' '.join(words)} ended with {ran.code}\n{ran.text}"
+        return ran
+
+    def start(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Starts one command and leaves it running, in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*words), cwd=self.folder, env=self.env(env), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def sql(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return self.server.sql(query, *parameters)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """All rows of the table of the tests, in order."""
+        return self.sql("SELECT id, body FROM policies ORDER BY id")
+
+    def insert(self, count: int, label: str) -> None:
+        self.sql(f"INSERT INTO policies (body) SELECT '{label} ' || g FROM generate_series(1, {count}) g")
+
+    def destroy(self) -> None:
+        """The disaster: the server is killed and its data directory is gone."""
+        self.server.kill()
+        shutil.rmtree(self.server.data)
+
+    def runs(self) -> list[Path]:
+        return sorted((self.site / "runs").iterdir())
+
+    def journal(self, run: Path) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
+
+    def now(self) -> str:
+        return datetime.now(UTC).isoformat()
+
+
+def documents(world_folder: Path, server: Server, repositories: Sequence[str], extra: str = "") -> str:
+    """The documents of the tests, as text."""
+    places = "\n".join(f"  {name}: {{kind: local, site: seoul, path: ../repositories/{name}}}" for name in repositories)
+    return f"""\
+aegis: v1
+system: {{name: aegis, timezone: Asia/Seoul, objectives: {{rto: 4h, rpo: 15m}}}}
+state: {{authority: {repositories[0]}}}
+tiers: {{1: {{name: critical, rto: 1h, rpo: 15m}}}}
+sites:
+  seoul: {{role: primary, reach: local, file: ../site/seoul.yaml}}
+services:
+  user-authentication: {{tier: 1, uses: [policy-db]}}
+stores:
+  policy-db:
+    engine: postgresql
+    members:
+      seoul-1:
+        site: seoul
+        connection: "${{env:POLICY_DB}}"
+        server: {{data_directory: "{server.data}", binaries: "{server.binaries}", run_as: {server.user or "null"}}}
+    backup:
+      repositories: [{", ".join(repositories)}]
+      full: {{schedule: "0 2 * * 0", retain: 4 weeks}}
+      incremental: {{schedule: "0 2 * * 1-6", retain: 1 week}}
+      log: {{schedule: "*/15 * * * *", retain: 3 days}}
+repositories:
+{places}
+scenarios:
+  database-failure:
+    {{disruption: store, affects: {{stores: [policy-db]}}, strategy: restore, expect: {{rto: 2h, rpo: 5m}}}}
+{extra}"""
