@@ -71,10 +71,11 @@ def _no_tier(pattern: str, value: str) -> bool:
 def _unknown(
     noun: str, name: str, path: Path, known: set[str], root: Node, near: Nearest, *, key: bool = False
 ) -> AegisError:
+    shown = name if len(name) <= 80 else f"{name[:80]}..."
     return AegisError(
         "name-unknown",
         "a name that nothing declares",
-        f"{dotted(path if not key else path[:-1])}: no {noun} is called '{name}'",
+        f"{dotted(path if not key else path[:-1])}: no {noun} is called '{shown}'",
         near.hint(name, known),
         root.place(path, key=key),
     )

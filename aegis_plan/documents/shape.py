@@ -69,7 +69,7 @@ def _problem(refused: ErrorDetails, path: Path, root: Node, near: Nearest) -> Ae
             "key-missing",
             "a key is missing",
             f"'{path[-1]}' is missing" + (f" in {dotted(path[:-1])}" if path[:-1] else ""),
-            f"add '{path[-1]}:'",
+            f"add '{path[-1]}:'" + ("" if kind == "missing" else " with local or s3"),
             root.place(path[:-1]),
         )
     if kind == "extra_forbidden":
@@ -97,7 +97,9 @@ def _problem(refused: ErrorDetails, path: Path, root: Node, near: Nearest) -> Ae
     empty = node is not None and node.value is None
     detail = f"{dotted(path) or 'the document'}: {'it has no value; ' if empty else ''}{_message(refused)}"
     hint = "write it as a list: [...], or one item a line after '- '" if kind == "tuple_type" else ""
-    if kind == "literal_error" and node is not None and isinstance(node.value, str):
+    if path[:1] == ("sites",) and path[2:] == ("reach",):
+        detail, hint = f"{dotted(path)}: how the site is reached", "write local, or {ssh: user@host}"
+    elif kind == "literal_error" and node is not None and isinstance(node.value, str):
         choices = [choice.strip("' ") for choice in str(context.get("expected", "")).replace(" or ", ",").split(",")]
         hint = near.hint(node.value, choices)
     return AegisError("value-invalid", "a value that cannot be", detail, hint, root.place(path))

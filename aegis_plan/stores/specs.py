@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.contract import StoreSpec
 
@@ -25,3 +27,12 @@ def spec(engine: str) -> StoreSpec:
         f"'{engine}' is not a kind of store that this version knows; it knows {', '.join(ENGINES)}",
         f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(ENGINES)}",
     )
+
+
+def server_fields(engine: str) -> type[BaseModel] | None:
+    """The model of `members.<name>.server` of an engine, for the schema of the documents; None where it has none."""
+    if engine == "postgresql":
+        from aegis_plan.stores.postgresql.model import Server
+
+        return Server
+    return None

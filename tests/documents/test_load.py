@@ -1,0 +1,152 @@
+"""What is loaded from a folder: files, places, digests, paths, warnings, the excerpt that travels."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from document_case import BASE, expected
+
+from aegis_plan.documents.digest import canonical, digest
+from aegis_plan.documents.excerpt import excerpt
+from aegis_plan.documents.load import load
+from aegis_plan.documents.model import Documents, LocalRepository
+from aegis_plan.errors import AegisError, DocumentsError
+
+PLAN = Path(__file__).parent.parent.parent / "plans" / "aegis"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "base.yaml").write_text(BASE)
+    return tmp_path
+
+
+def test_the_source_plan_loads_whole_and_without_warnings() -> None:
+    loaded = load(PLAN)
+    assert len(loaded.documents.services) == 9
+    assert set(loaded.documents.scenarios) == {"datacenter-outage", "database-failure", "ransomware"}
+    assert loaded.warnings == ()
+    assert str(loaded.place("stores/policy-db/backup/log/retain")).endswith("stores.yaml:30:47")
+    assert loaded.place("stores/none") is None
+
+
+def test_the_digest_is_that_of_the_model_and_not_of_the_text(folder: Path) -> None:
+    before = load(folder)
+    (folder / "base.yaml").write_text("# a remark\n" + BASE.replace("4 weeks", "28d"))
+    (folder / "more.yml").write_text("aegis: v1\nservices: {auth: {tier: 1, uses: [main-db]}}\n")
+    (folder / ".hidden.yaml").write_text("nothing")
+    (folder / ".git").mkdir()
+    (folder / ".git" / "x.yaml").write_text("nothing")
+    after = load(folder)
+    assert before.digest != after.digest
+    (folder / "more.yml").unlink()
+    assert load(folder).digest == before.digest == digest(before.documents)
+
+
+def test_documents_survive_the_way_through_json() -> None:
+    documents = load(PLAN).documents
+    assert Documents.model_validate_json(canonical(documents)) == documents
+    assert documents.system.objectives.availability == 99.9
+
+
+def test_relative_paths_count_from_the_documents(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    (folder / "base.yaml").write_text(
+        BASE.replace("path: /var/lib/aegis", "path: ../there").replace("{role: primary}", "{file: ~/seoul.yaml}")
+    )
+    monkeypatch.chdir(folder)
+    documents = load(Path()).documents
+    local = documents.repositories["local"]
+    assert isinstance(local, LocalRepository)
+    assert local.path == str(folder.parent / "there")
+    assert documents.sites["seoul"].file == "/home/somebody/seoul.yaml"
+    assert load(Path("base.yaml")).documents == documents
+
+
+def test_a_store_that_nobody_uses_or_backs_up_is_noted(folder: Path) -> None:
+    (folder / "more.yaml").write_text(
+        "aegis: v1\nservices: {auth: {tier: 1, uses: [main-db]}}\n"
+        'stores:\n  spare:\n    engine: postgresql\n    members: {m: {site: seoul, connection: "${env:X}"}}\n'
+    )
+    found = {finding.code: finding for finding in load(folder).warnings}
+    assert set(found) == {"store-unused", "store-unprotected"}
+    assert str(found["store-unused"].position) == f"{folder}/more.yaml:4:3"
+
+
+def test_the_excerpt_holds_no_more_than_it_names() -> None:
+    documents = load(PLAN).documents
+    part = excerpt(documents, ["stores/policy-db", "repositories/*", "sites/seoul"])
+    assert set(part.repositories) == set(documents.repositories)
+    assert set(part.sites) == {"seoul"}
+    assert part.system == documents.system
+    assert part.sealing == documents.sealing
+    assert not part.services
+    assert not part.scenarios
+    assert part.state is None
+    assert excerpt(documents, ["state"]).state == documents.state
+    assert Documents.model_validate(part.model_dump(mode="json")) == part
+    for unknown in ("stores/none", "nothing/x", "stores", "system/name"):
+        with pytest.raises(AegisError) as caught:
+            excerpt(documents, [unknown])
+        assert caught.value.code == "not-declared"
+
+
+def test_an_empty_folder_is_a_mistake_of_usage(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(AegisError) as caught:
+            load(path)
+        assert (caught.value.code, caught.value.exit_code) == ("documents-missing", 64)
+
+
+def test_what_is_no_readable_file_is_told_and_never_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.yaml")
+    (folder / "gone.yaml").symlink_to(folder / "nowhere")
+    with pytest.raises(DocumentsError) as caught:
+        load(folder)
+    assert [problem.code for problem in caught.value.problems] == ["document-unreadable", "document-unreadable"]
+
+
+def test_a_large_file_is_refused_unread(folder: Path) -> None:
+    (folder / "large.yaml").touch()
+    os.truncate(folder / "large.yaml", 2**40)
+    with pytest.raises(DocumentsError) as caught:
+        load(folder)
+    assert [problem.code for problem in caught.value.problems] == ["document-too-large"]
+
+
+def test_aliases_that_expand_to_much_end_soon() -> None:
+    laughs = ["aegis: v1", "a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    laughs += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert [problem.split(" ")[0] for problem in expected("\n".join(laughs))] == ["yaml-too-large"]
+
+
+def test_many_mistakes_are_all_told() -> None:
+    count = 2000
+    text = "aegis: v1\nservices:\n" + "".join(f"  s{n}: {{tier: 1, uses: [nobody{n}]}}\n" for n in range(count))
+    assert len(expected(text)) == count
+
+
+def test_no_canary_is_told() -> None:
+    text = (
+        "aegis: v1\nstate: {authority: local}\nrepositories:\n"
+        "  r: {kind: s3, bucket: [CANARY], secret_key: CANARY, region: 'x://u:CANARY@h', part_size: CANARY}\n"
+        "stores: {db: {engine: postgresql, members: {m: {site: seoul, connection: 'password = CANARY ${env:'}}}}\n"
+        "services: {a: {tier: CANARY, start: {command: [psql, 'PGPASSWORD=CANARY'], timeout: CANARY}}}\n"
+    )
+    found = expected(text)
+    assert len(found) == 8
+    assert not [problem for problem in found if "CANARY" in problem]
+
+
+def test_heavy_libraries_are_not_loaded() -> None:
+    import subprocess
+
+    code = (
+        "import sys; from pathlib import Path; from aegis_plan.documents.load import load; load(Path(sys.argv[1])); "
+        "print([name for name in ('networkx', 'boto3', 'psycopg', 'rich', 'pyrage') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(PLAN)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
