@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,9 @@ from aegis_plan.cli.options import planning_options
 from aegis_plan.cli.planning import Asked, exit_code, intent_of, make_plan
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError
+
+if TYPE_CHECKING:
+    from aegis_plan.plan.plan import Plan
 
 
 @click.command("plan")
@@ -60,20 +63,15 @@ def command(
     return exit_code(plan, detailed_exitcode)
 
 
-def write_plan(plan: object, target: Path) -> str:
+def write_plan(plan: Plan, target: Path) -> str:
     """Saves a plan and returns its digest. Raises AegisError `file-not-written`."""
-    import json
+    from aegis_plan.plan.planfile import digest, write
 
-    from aegis_plan.plan.plan import Plan
-    from aegis_plan.plan.planfile import write
-
-    assert isinstance(plan, Plan)
-    data = write(plan)
     try:
-        target.write_bytes(data)
+        target.write_bytes(write(plan))
     except OSError as error:
         raise AegisError("file-not-written", "a file cannot be written", f"{target}: {error.strerror}") from None
-    return str(json.loads(data)["digest"])
+    return digest(plan)
 
 
 def _quoted(path: Path) -> str:

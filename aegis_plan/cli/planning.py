@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from aegis_plan.cli.wire import World
     from aegis_plan.documents.model import Documents
     from aegis_plan.plan.plan import Intent, Plan
+
+
+_POSITION = re.compile(r"(\d+/)?[0-9A-Fa-f]+/[0-9A-Fa-f]+")
+"""A place in a store's log, such as 1/0/5000028; anything else that is not `latest` is a time."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,11 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
     def when(text: str | None) -> str:
         return stamp(parse_moment(text, zone)) if text else ""
 
-    _known("scenario", asked.scenario, documents.scenarios)
+    require_known("scenario", asked.scenario, documents.scenarios)
     for store in asked.stores:
-        _known("store", store, documents.stores)
+        require_known("store", store, documents.stores)
     for site in asked.sites_down:
-        _known("site", site, documents.sites)
+        require_known("site", site, documents.sites)
     recovering = asked.scenario or asked.to or asked.before or asked.beside
     if not recovering:
         for name, value in (("--failed-at", asked.failed_at), ("--member", asked.member)):
@@ -79,9 +84,11 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
     options: dict[str, Any] = {}
     if asked.member:
         names = {member for store in documents.stores.values() for member in store.members}
-        _known("member", asked.member, dict.fromkeys(names))
+        require_known("member", asked.member, dict.fromkeys(names))
         options["member"] = asked.member
     to = asked.to or "latest"
+    if to != "latest" and not _POSITION.fullmatch(to):
+        to = when(to)
     stores = asked.stores
     if not stores and asked.scenario:
         stores = documents.scenarios[asked.scenario].affects.stores
@@ -89,7 +96,7 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
         kind="recover" if asked.scenario else "restore",
         scenario=asked.scenario or "",
         stores=stores,
-        to=to if to == "latest" else when(to),
+        to=to,
         before=when(asked.before),
         sites_down=asked.sites_down,
         failed_at=when(asked.failed_at),
@@ -99,7 +106,8 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
     )
 
 
-def _known(kind: str, name: str | None, among: Any) -> None:
+def require_known(kind: str, name: str | None, among: Any) -> None:
+    """Raises UsageError `<kind>-unknown` with the nearest name unless `name` is None or among them."""
     if name is None or name in among:
         return
     from difflib import get_close_matches

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError
 
+if TYPE_CHECKING:
+    from aegis_plan.plan.plan import Plan
 
-def read_plan(path: Path) -> tuple[object, str]:
+
+def read_plan(path: Path) -> tuple[Plan, str]:
     """A saved plan and its digest. Raises AegisError `file-not-read`, and what `plan/planfile.py` raises."""
     from aegis_plan.plan.planfile import read
 
@@ -28,11 +32,9 @@ def read_plan(path: Path) -> tuple[object, str]:
 @pass_session
 def command(session: Session, file: Path, as_json: bool) -> None:
     """Show the saved plan FILE."""
-    from aegis_plan.plan.plan import Plan
     from aegis_plan.report.plan import show_plan
 
     plan, digest = read_plan(file)
-    assert isinstance(plan, Plan)
     if as_json:
         click.echo(
             json.dumps({"format": 1, "digest": digest, "plan": plan.model_dump(mode="json")}, ensure_ascii=False)

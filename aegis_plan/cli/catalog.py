@@ -1,0 +1,34 @@
+"""`aegis catalog`: what can be restored, read from the repositories alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import click
+
+from aegis_plan.cli.planning import require_known
+from aegis_plan.cli.session import Session, pass_session
+
+
+@click.command("catalog")
+@click.argument("store", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@pass_session
+def command(session: Session, store: str | None, as_json: bool) -> None:
+    """The backups of all stores, or of STORE, and the spans of time to which they can go back."""
+    from aegis_plan.cli.posture import posture_of
+    from aegis_plan.cli.wire import load_documents, world
+    from aegis_plan.report.posture import as_data, show_catalog
+
+    loaded = load_documents()
+    require_known("store", store, loaded.documents.stores)
+    with world(loaded.documents, loaded.digest) as seen:
+        snapshot = seen.observe((store,) if store else None)
+    posture = posture_of(loaded.documents, snapshot, None)
+    if store:
+        posture = replace(posture, stores=tuple(one for one in posture.stores if one.store == store))
+    if as_json:
+        click.echo(json.dumps(as_data(posture), ensure_ascii=False, indent=2))
+    else:
+        show_catalog(posture, session.console())

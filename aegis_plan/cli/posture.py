@@ -1,0 +1,102 @@
+"""Folds a snapshot and the spec of each store into the posture that `status` and `catalog` show. Looks at nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aegis_plan.catalog.living import living
+from aegis_plan.documents.model import Documents
+from aegis_plan.observe.snapshot import Snapshot, StoreLook
+from aegis_plan.plan.plan import Plan
+from aegis_plan.report.posture import Kept, Posture, Span, StorePosture
+from aegis_plan.stores.contract import Ask
+from aegis_plan.stores.specs import spec
+from aegis_plan.topology.graph import tier_of_store
+
+
+def posture_of(documents: Documents, snapshot: Snapshot, plan: Plan | None) -> Posture:
+    """What is protected how well; `plan` is the plan of protection for the same snapshot."""
+    return Posture(
+        system=documents.system.name,
+        at=snapshot.taken_at,
+        zone=documents.system.timezone,
+        stores=tuple(
+            _store(documents, name, look, snapshot.taken_at, plan)
+            for name, look in snapshot.stores.items()
+            if name in documents.stores
+        ),
+        services=tuple((one.service, one.verdict, one.reason) for one in snapshot.services.values()),
+        sites=tuple(
+            (one.site, one.reachable, _site(one.reachable, one.reason, one.daemon)) for one in snapshot.sites.values()
+        ),
+        due=len(plan.steps) if plan else 0,
+    )
+
+
+def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan: Plan | None) -> StorePosture:
+    store = documents.stores[name]
+    tier = tier_of_store(documents, name)
+    engine = spec(store.engine)
+    ask = Ask(documents=documents, name=name, store=store, look=look, now=now, tier=tier)
+    exposure = engine.exposure(ask)
+    spans = tuple(Span(window.begin, window.end) for window in engine.points(look.shelf))
+    alive = living(look.shelf)
+    sets = tuple(
+        Kept(
+            set=record.set,
+            method=record.method,
+            at=record.not_after,
+            bytes=sum(stored.sealed_size for stored in record.objects),
+            parent=record.parent,
+            copies=alive.holders.get(record.id, ()),
+            lineage=record.lineage,
+        )
+        for record in alive.sets
+    )
+    rpo = _rpo(documents, tier)
+    reasons: list[str] = []
+    if plan is not None:
+        shown = ("error", "breach", "warning")
+        reasons += [one.summary for one in plan.findings if one.subject == name and one.severity in shown]
+        reasons += [f"{step.title}: {step.reason}" for step in plan.steps if step.subject == name]
+    if exposure.seconds is not None and rpo is not None and exposure.seconds > rpo:
+        reasons.insert(0, "more would be lost now than the objective allows")
+    declared = store.backup.repositories if store.backup else ()
+    held = {repository for kept in sets for repository in kept.copies}
+    if not spans or (look.primary is not None and exposure.seconds is None):
+        state = "unprotected"
+    elif reasons or any(repository not in held for repository in declared):
+        state = "degraded"
+    else:
+        state = "protected"
+    return StorePosture(
+        store=name,
+        tier=tier,
+        state=state,  # type: ignore[arg-type]  # one of the three words above
+        exposure=exposure.seconds,
+        exposure_basis=exposure.basis,
+        rpo=rpo,
+        spans=spans,
+        sets=sets,
+        servers=tuple((member.member, member.state, member.reason) for member in look.members),
+        repositories=tuple((one.repository, one.reachable, one.reason) for one in look.shelf.holdings),
+        reasons=tuple(reasons),
+    )
+
+
+def _rpo(documents: Documents, tier: int) -> float | None:
+    """Of the store's tier, else of the system; the tighter one, in seconds."""
+    of_tier = documents.tiers.get(str(tier))
+    found = [one for one in (of_tier.rpo if of_tier else None, documents.system.objectives.rpo) if one is not None]
+    return min(found).total_seconds() if found else None
+
+
+def _site(reachable: bool, reason: str, daemon: dict[str, object] | None) -> str:
+    if not reachable:
+        return f"cannot be reached: {reason}"
+    if daemon is None:
+        return "reachable, no daemon runs"
+    streams = daemon.get("streams")
+    if isinstance(streams, dict) and streams:
+        return "daemon runs, streams " + ", ".join(f"{store}" for store in sorted(streams))
+    return "daemon runs"

@@ -1,0 +1,58 @@
+"""`aegis unlock STORE/ASPECT`: lets go of a lease whose owner is surely dead. The next owner gets a higher epoch, so
+that the old one, should it live, is refused by every site."""
+
+from __future__ import annotations
+
+import click
+
+from aegis_plan.cli.planning import require_known
+from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.errors import AegisError, UsageError
+
+
+@click.command("unlock")
+@click.argument("lease")
+@click.option("--epoch", type=int, default=None, help="The lease that is meant, where nobody can be asked.")
+@pass_session
+def command(session: Session, lease: str, epoch: int | None) -> None:
+    """Take the lease STORE/ASPECT (aspect: data or log) from an owner that is gone."""
+    from aegis_plan.cli.wire import load_documents, world
+    from aegis_plan.report.terminal import span
+    from aegis_plan.repositories import keys
+    from aegis_plan.repositories import lease as leases
+
+    store, _, aspect = lease.partition("/")
+    if aspect not in ("data", "log"):
+        raise UsageError(
+            "lease-unknown", "there is no such lease", f"'{lease}' names none", "write it as STORE/data or STORE/log"
+        )
+    loaded = load_documents()
+    require_known("store", store, loaded.documents.stores)
+    with world(loaded.documents, loaded.digest) as seen:
+        authority = seen.authority()
+        key = keys.lease(loaded.documents.system.name, store, aspect)
+        found = leases.read(authority, key)
+        now = seen.clock.now()
+        out = session.console()
+        if found is None or found[0].free(now):
+            out.print(f"Nobody holds {lease}.")
+            return
+        state, tag = found
+        age = span((now - state.renewed).total_seconds())
+        out.print(
+            f"{lease} is held by {state.owner} on {state.host} for {state.purpose}, run {state.run}, epoch {state.epoch},\n"
+            f"last renewed {age} ago. A run that still lives stops at once when its lease is gone.",
+            soft_wrap=True,
+        )
+        if epoch is None and session.interactive:
+            answer = click.prompt(f"Type the epoch to let go of it ({state.epoch})", err=True)
+            epoch = int(answer) if answer.strip().isdigit() else -1
+        if epoch != state.epoch:
+            raise AegisError(
+                "unlock-not-meant",
+                "the lease was not let go of",
+                f"the epoch is {state.epoch}, " + ("none was given" if epoch is None else f"given was {epoch}"),
+                f"aegis unlock {lease} --epoch {state.epoch}",
+            )
+        leases.release(authority, leases.Lease(key, state, tag), seen.clock)
+        out.print(f"Let go of {lease}.")

@@ -1,0 +1,193 @@
+"""How protected everything is, and what can be restored, as people read it. It is handed figures and judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from aegis_plan.clock import stamp
+from aegis_plan.report.terminal import amount, letters, moment, since, span
+
+STATES = {"protected": "good", "degraded": "warn", "unprotected": "bad"}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time to every moment of which a store can go back."""
+
+    begin: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One backup set, and which repositories hold it whole."""
+
+    set: str
+    method: str
+    at: datetime
+    bytes: int
+    parent: str | None
+    copies: tuple[str, ...]
+    lineage: str
+
+
+@dataclass(frozen=True)
+class StorePosture:
+    """One store."""
+
+    store: str
+    tier: int
+    state: Literal["protected", "degraded", "unprotected"]
+    exposure: float | None
+    exposure_basis: str
+    rpo: float | None
+    spans: tuple[Span, ...]
+    sets: tuple[Kept, ...]
+    servers: tuple[tuple[str, str, str], ...]
+    """Member, state, reason."""
+    repositories: tuple[tuple[str, bool, str], ...]
+    """Name, reachable, reason."""
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Posture:
+    """A whole system at one moment."""
+
+    system: str
+    at: datetime
+    zone: str
+    stores: tuple[StorePosture, ...]
+    services: tuple[tuple[str, str, str], ...] = ()
+    """Name, verdict, reason."""
+    sites: tuple[tuple[str, bool, str], ...] = ()
+    """Name, reachable, what its daemon does or why it is not reachable."""
+    due: int = 0
+    """Steps that a plan has now."""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def breached(self) -> bool:
+        """Whether more would be lost now than an objective allows, or nobody knows."""
+        return any(
+            store.state == "unprotected" or (store.rpo is not None and (store.exposure or 0.0) > store.rpo)
+            for store in self.stores
+        )
+
+
+def show_posture(posture: Posture, out: Console) -> None:
+    """One block a store, then services and sites, then one line that says what to do."""
+    zone = ZoneInfo(posture.zone)
+    out.print()
+    out.print(Text(posture.system, style="head").append(f"  as of {moment(posture.at, zone)}", style="quiet"))
+    for store in posture.stores:
+        out.print()
+        head = Text(store.store, style="name").append(f"  tier {store.tier}  ", style="quiet")
+        out.print(head.append(store.state, style=STATES[store.state]))
+        _row(out, "lost if it failed now", *_exposure(store))
+        newest = store.spans[-1] if store.spans else None
+        if newest:
+            _row(out, "can go back to", f"{moment(newest.begin, zone)} {letters(out, '…')} {moment(newest.end, zone)}")
+            if len(store.spans) > 1:
+                _row(out, "", f"and {len(store.spans) - 1} earlier span{'s' if len(store.spans) > 2 else ''}", "quiet")
+        else:
+            _row(out, "can go back to", "nothing", "bad")
+        for title, method in (("newest full", "full"), ("newest incremental", "incremental")):
+            found = [kept for kept in store.sets if kept.method == method]
+            if found:
+                kept = max(found, key=lambda one: one.at)
+                _row(
+                    out,
+                    title,
+                    f"{span(since(kept.at, posture.at))} ago, in {', '.join(kept.copies) or 'no repository'}",
+                )
+            elif method == "full":
+                _row(out, title, "none", "bad")
+        for name, state, reason in store.servers:
+            _row(out, f"server {name}", state + (f": {reason}" if reason else ""), "" if state == "primary" else "warn")
+        for name, reachable, reason in store.repositories:
+            if not reachable:
+                _row(out, f"repository {name}", f"cannot be reached: {reason}", "warn")
+        for reason in store.reasons:
+            _row(out, "because" if reason == store.reasons[0] else "", letters(out, reason), "warn")
+    words = {"pass": ("healthy", "good"), "fail": ("not healthy", "bad"), "could_not_verify": ("not known", "warn")}
+    shown = [one for one in posture.services if one[1] != "not_configured"]
+    if shown:
+        out.print()
+        out.print(Text("services", style="quiet"))
+        for name, verdict, reason in shown:
+            word, style = words[verdict]
+            _row(out, name, word + (f": {reason}" if reason and verdict != "pass" else ""), style)
+    if posture.sites:
+        out.print()
+        out.print(Text("sites", style="quiet"))
+        for name, reachable, text in posture.sites:
+            _row(out, name, text, "" if reachable else "warn")
+    out.print()
+    if posture.due:
+        steps = f"{posture.due} step{'s are' if posture.due > 1 else ' is'}"
+        out.print(Text(f"{steps} due: aegis plan shows {'them' if posture.due > 1 else 'it'}.", style="head"))
+    else:
+        out.print(Text("Nothing is due.", style="good"))
+
+
+def _exposure(store: StorePosture) -> tuple[str, str]:
+    target = f", RPO {span(store.rpo)}" if store.rpo is not None else ""
+    if store.exposure is None:
+        return f"unknown{target}: {store.exposure_basis}", "bad" if store.state == "unprotected" else "warn"
+    amount_lost = "nothing" if store.exposure == 0 else span(store.exposure)
+    late = store.rpo is not None and store.exposure > store.rpo
+    return f"{amount_lost}{target}: {store.exposure_basis}", "bad" if late else "good"
+
+
+def _row(out: Console, label: str, text: str, style: str = "") -> None:
+    line = Text(f"{label:<22} ", style="quiet").append(text, style=style or "default")
+    out.print(Padding(line, (0, 0, 0, 2), expand=False))
+
+
+def show_catalog(posture: Posture, out: Console) -> None:
+    """Every set and span of the stores, oldest first."""
+    zone = ZoneInfo(posture.zone)
+    for store in posture.stores:
+        out.print()
+        out.print(Text(store.store, style="name"))
+        if not store.sets:
+            out.print("  no backups")
+        if store.sets:
+            out.print(Text(f"  {'set':<34}{'kind':<13}{'size':>10}  copies", style="quiet"))
+        for kept in sorted(store.sets, key=lambda one: (one.lineage, one.at)):
+            copies = ", ".join(kept.copies)
+            out.print(
+                Text(f"  {kept.set:<34}{kept.method:<13}{amount(kept.bytes):>10}  ").append(
+                    copies or "NONE WHOLE", style="" if copies else "bad"
+                ),
+                soft_wrap=True,
+            )
+            out.print(Text(f"    as of {moment(kept.at, zone)}, lineage {kept.lineage}", style="quiet"), soft_wrap=True)
+        if store.spans:
+            out.print(Text("  can go back to any moment of", style="quiet"))
+            for one in store.spans:
+                out.print(f"    {moment(one.begin, zone)} {letters(out, '…')} {moment(one.end, zone)}", soft_wrap=True)
+
+
+def as_data(posture: Posture) -> dict[str, Any]:
+    """The same as one JSON document."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return stamp(value)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [plain(one) for one in value]
+        if hasattr(value, "__dataclass_fields__"):
+            return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+        return value
+
+    return {"format": 1, **plain(posture)}
