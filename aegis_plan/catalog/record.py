@@ -32,6 +32,8 @@ class StoredObject(_Frozen):
     plain_sha256: str
     sealed_size: int
     sealed_sha256: str
+    sealed_crc32: str | None = None
+    """CRC-32, eight hex digits: what object stores can vouch for of an object sent in parts."""
 
 
 class _Record(_Frozen):

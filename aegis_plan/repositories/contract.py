@@ -24,6 +24,8 @@ class Head:
     proof: Proof
     sha256: str | None = None
     """Hex digest of the whole object, where the repository vouches for it."""
+    crc32: str | None = None
+    """CRC-32 of the whole object, eight hex digits, as the service computed it."""
     tag: str = ""
     """Version mark for `compare_and_set`."""
 

@@ -130,6 +130,9 @@ def prove(record: SetRecord | LogRecord, repository: Repository, digest: str) ->
                 problems.append(f"{stored.name} is missing")
             elif head.size != stored.sealed_size:
                 problems.append(f"{stored.name} has {head.size} bytes instead of {stored.sealed_size}")
+            elif head.crc32 is not None and stored.sealed_crc32 is not None and head.sha256 is None:
+                if head.crc32 != stored.sealed_crc32:
+                    problems.append(f"{stored.name} has another checksum")
             elif head.proof == "size" or head.sha256 is None:
                 if _digest(repository, stored.key) != stored.sealed_sha256:
                     problems.append(f"{stored.name} has another digest")

@@ -187,6 +187,7 @@ class SetWriter:
                 plain_sha256=sealer.plain_sha256,
                 sealed_size=sealer.sealed_size,
                 sealed_sha256=sealer.sealed_sha256,
+                sealed_crc32=sealer.sealed_crc32,
             )
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ class Sealer:
         self.plain_sha256 = ""
         self.sealed_size = 0
         self.sealed_sha256 = ""
+        self.sealed_crc32 = ""
+        self._crc = 0
         self.frames: tuple[Frame, ...] = ()
         self._found: list[Frame] = []
 
@@ -114,6 +117,7 @@ class Sealer:
             out.append(self._take(len(rest), self._pack(rest)))
         out.append(self._emit(self._writer.finish()))
         self.plain_sha256, self.sealed_sha256 = self._plain_hash.hexdigest(), self._sealed_hash.hexdigest()
+        self.sealed_crc32 = f"{self._crc:08x}"
         self.frames = tuple(self._found)
         return b"".join(out)
 
@@ -141,6 +145,7 @@ class Sealer:
         whole = self._begin + sealed if self._begin else sealed
         self._begin = b""
         self._sealed_hash.update(whole)
+        self._crc = zlib.crc32(whole, self._crc)
         self.sealed_size += len(whole)
         return whole
 

@@ -44,9 +44,8 @@ def new_data_key(name: str) -> DataKey:
 
 def object_key(secret: bytes, key: str) -> bytes:
     """The key of one object, from a half of its set's data key and the object's full key in a repository."""
-    return HKDF(
-        algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=b"aegis object v1\0" + key.encode()
-    ).derive(secret)
+    info = b"aegis object v1\0" + key.encode()
+    return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=info).derive(secret)
 
 
 def short_id(recipient: str) -> str:

@@ -67,7 +67,7 @@ def _ready(server: S3Server) -> None:
             repository = server.repository()
             repository.put("ready", b"x")
             repository.close()
-        except Exception:  # noqa: BLE001 - whatever it says while it starts
+        except Exception:
             if time.monotonic() > until:
                 raise
             time.sleep(0.3)
