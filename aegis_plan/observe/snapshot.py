@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis_plan.catalog.holding import Shelf
+from aegis_plan.catalog.living import newest_set
 
 
 class _Frozen(BaseModel):
@@ -86,3 +87,24 @@ class Snapshot(_Frozen):
     durations: tuple[PastDuration, ...] = ()
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """Flat facts and measurements by name, for staleness: see `plan/step.py`."""
+
+
+Facts = dict[str, str | int | float | bool | None]
+
+
+def store_facts(look: StoreLook) -> Facts:
+    """The facts and measurements of one store, by the names that steps rest on."""
+    name, primary = look.store, look.primary
+    facts: Facts = {
+        f"{name}/primary": primary.member if primary is not None else None,
+        f"{name}/lineage": primary.lineage if primary is not None else None,
+        f"{name}/newest-set": newest_set(look.shelf),
+    }
+    for member in look.members:
+        prefix = f"{name}/{member.member}"
+        facts[f"{prefix}/state"] = member.state
+        facts[f"{prefix}/lineage"] = member.lineage
+        for fact, detail in (("timeline", "timeline"), ("free-bytes", "free_bytes"), ("lag-bytes", "lag_bytes")):
+            value = member.details.get(detail)
+            facts[f"{prefix}/{fact}"] = value if isinstance(value, (str, int, float, bool)) else None
+    return facts

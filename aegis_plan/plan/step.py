@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aegis_plan.actions.spec import ACTIONS
+
 Phase = Literal["protect", "declare", "isolate", "data", "services", "verify", "traffic", "notify"]
 """Where a step belongs within its tier, in this order."""
 PHASES: tuple[Phase, ...] = ("protect", "declare", "isolate", "data", "services", "verify", "traffic", "notify")
@@ -79,3 +81,22 @@ class Step(_Frozen):
     on_error: Literal["stop", "continue"] = "stop"
     gate: bool = False
     """A health gate: service and traffic steps of lower tiers wait for it."""
+
+
+def new_step(action: str, *, seconds: float | None = None, **fields: Any) -> Step:
+    """A step of a known kind, with the symbol and flags that its kind has; `fields` are those of `Step`.
+
+    `seconds` is a timeout other than the kind's own. Raises KeyError for a kind that `actions/spec.py` does not
+    know."""
+    spec = ACTIONS[action]
+    known: dict[str, Any] = {
+        "title": spec.title,
+        "symbol": spec.symbol,
+        "reversible": spec.reversible,
+        "destructive": spec.destructive,
+        "repeatable": spec.repeatable,
+        "retries": spec.retries,
+        "retry_delay": spec.retry_delay,
+        "timeout": seconds if seconds is not None else spec.timeout,
+    }
+    return Step(action=action, **{**known, **fields})

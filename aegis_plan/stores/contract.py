@@ -6,7 +6,7 @@ objects, a point may be exact or fuzzy, a restore goes to a place and its swap i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -95,6 +95,10 @@ class Ask:
     tier: int
     durations: Callable[[str, str], tuple[float, int | None, int] | None] = lambda _action, _subject: None
     """Action and subject to mean seconds, mean bytes and count of past runs, or None."""
+    stream: Mapping[str, Any] | None = None
+    """What a site's daemon says of this store's log stream; None where none streams it."""
+    sites_down: tuple[str, ...] = ()
+    """Sites that count as lost: no place there, and no copy."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from aegis_plan.catalog.holding import Shelf
@@ -11,15 +10,12 @@ from aegis_plan.documents.model import Store
 from aegis_plan.stores.contract import Ask, Exposure, Modes, Recipe, StoreSpec, Target, Window
 from aegis_plan.stores.postgresql import check
 
-MODES = Modes(incremental=True, log=True, consistency="exact", restore_stops_server=True)
 
-
-@dataclass(frozen=True)
 class PostgresqlSpec:
     """The pure half of the PostgreSQL driver."""
 
-    engine: str = "postgresql"
-    modes: Modes = MODES
+    engine = "postgresql"
+    modes = Modes(incremental=True, log=True, consistency="exact", restore_stops_server=True)
 
     def check(self, name: str, store: Store) -> Sequence[tuple[tuple[str | int, ...], str, str]]:
         return tuple(check.problems(name, store))

@@ -1,0 +1,65 @@
+"""The plan without a scenario: what brings protection to what the documents declare. Pure."""
+
+from __future__ import annotations
+
+from aegis_plan.documents.model import Documents
+from aegis_plan.observe.snapshot import Snapshot
+from aegis_plan.plan.asks import asks
+from aegis_plan.plan.forecast import exposures
+from aegis_plan.plan.order import ordered
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
+from aegis_plan.plan.step import Step
+from aegis_plan.stores.specs import spec
+
+
+def plan_protection(
+    documents: Documents, snapshot: Snapshot, digest: str, tool: str, intent: Intent | None = None
+) -> Plan:
+    """What is overdue, missing or off, for all stores or those that the intent names. No steps: all is as declared."""
+    asked = intent or Intent(kind="protect")
+    names = asked.stores or tuple(documents.stores)
+    steps: list[Step] = []
+    findings: list[PlanFinding] = list(unreachable(snapshot))
+    choices: list[str] = []
+    questions = asks(documents, snapshot, names, asked.sites_down)
+    for ask in questions.values():
+        recipe = spec(ask.store.engine).protect(ask)
+        steps.extend(recipe.steps)
+        findings.extend(recipe.findings)
+        choices.extend(recipe.choices)
+    forecasts, breaches = exposures(documents, questions)
+    return Plan(
+        tool=tool,
+        system=documents.system.name,
+        intent=asked,
+        documents=documents,
+        documents_digest=digest,
+        snapshot=snapshot,
+        steps=ordered(steps),
+        findings=unique((*findings, *breaches)),
+        forecasts=forecasts,
+        choices=tuple(choices),
+        made_at=snapshot.taken_at,
+    )
+
+
+def unreachable(snapshot: Snapshot) -> tuple[PlanFinding, ...]:
+    """Sites that did not answer: what is there is unknown, which is neither down nor fine."""
+    return tuple(
+        PlanFinding(
+            severity="warning",
+            code="site-unreachable",
+            summary="a site does not answer",
+            detail=f"{name}: {look.reason}",
+            hint="what runs there is unknown to this plan",
+            subject=name,
+        )
+        for name, look in sorted(snapshot.sites.items())
+        if not look.reachable
+    )
+
+
+def unique(findings: tuple[PlanFinding, ...]) -> tuple[PlanFinding, ...]:
+    """Each finding once, the gravest first, otherwise as found."""
+    rank = {"error": 0, "breach": 1, "warning": 2, "note": 3}
+    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: rank[finding.severity]))

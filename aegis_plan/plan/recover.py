@@ -1,0 +1,171 @@
+"""The plan of a recovery: stores back in tier order, then what hangs on them, with what that promises. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from aegis_plan.documents.model import Documents, Scenario
+from aegis_plan.errors import AegisError, UsageError
+from aegis_plan.observe.snapshot import Snapshot
+from aegis_plan.plan.asks import asks, store_tiers
+from aegis_plan.plan.forecast import forecast_recovery
+from aegis_plan.plan.order import ordered
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
+from aegis_plan.plan.protect import unique, unreachable
+from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
+from aegis_plan.plan.step import Step
+from aegis_plan.stores.contract import RecoveryPoint, Target
+from aegis_plan.stores.specs import spec
+
+_POSITION = re.compile(r"(?:[0-9]{1,10}/)?[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
+
+
+def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, digest: str, tool: str) -> Plan:
+    """A plan for a scenario or for the stores of the intent; what stands against it is among its findings.
+
+    Raises UsageError `time-unreadable`, `scenario-unknown` or `nothing-to-recover`."""
+    scenario = _scenario(documents, intent)
+    target, failed_at = _target(intent), _moment(intent.failed_at)
+    down = tuple(sorted({*intent.sites_down, *_lost(scenario)}))
+    names = concerned(documents, intent, scenario)
+    if not names and not (scenario is not None and scenario.affects.services):
+        raise UsageError(
+            "nothing-to-recover",
+            "nothing says what to recover",
+            "neither the scenario nor the command line names a store, a service or a site with one",
+            "add --store NAME, or 'affects:' to the scenario",
+        )
+    findings: list[PlanFinding] = [*_strategy(intent, scenario), *unreachable(snapshot)]
+    choices: list[str] = _chosen(intent, scenario)
+    steps: list[Step] = []
+    points: dict[str, RecoveryPoint] = {}
+    accepted: dict[str, str] = {}
+    member = intent.options.get("member")
+    questions = asks(documents, snapshot, names, down)
+    for name, ask in questions.items():
+        wanted = member if member in ask.store.members or len(questions) == 1 else None
+        beside = _beside(intent.beside, name, len(questions)) if intent.beside else None
+        recipe = spec(ask.store.engine).recover(ask, target, member=wanted, beside=beside)
+        findings.extend(recipe.findings)
+        choices.extend(recipe.choices)
+        steps.extend(recipe.steps)
+        if recipe.point is not None:
+            points[name] = recipe.point
+        if recipe.steps:
+            accepted[name] = _serves(recipe.steps)
+    home = _home(documents, steps, down)
+    if not intent.beside:
+        hanging = dependents(documents, names, scenario.affects.services if scenario is not None else ())
+        steps.extend(service_steps(documents, hanging, accepted, home, down))
+    if scenario is not None and not intent.beside:
+        steps = own_steps(documents, scenario, steps, accepted, home)
+    try:
+        line = ordered(steps)
+    except AegisError as error:
+        line = ()
+        findings.append(
+            PlanFinding(severity="error", code=error.code, summary=error.summary, detail=error.detail, hint=error.hint)
+        )
+    serving = frozenset((*accepted.values(), *(step.id for step in line if step.gate)))
+    forecasts, breaches = forecast_recovery(
+        documents, line, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, serving
+    )
+    return Plan(
+        tool=tool,
+        system=documents.system.name,
+        intent=intent,
+        documents=documents,
+        documents_digest=digest,
+        snapshot=snapshot,
+        steps=line,
+        findings=unique((*findings, *breaches)),
+        forecasts=forecasts,
+        choices=tuple(choices),
+        made_at=snapshot.taken_at,
+    )
+
+
+def _scenario(documents: Documents, intent: Intent) -> Scenario | None:
+    if not intent.scenario:
+        return None
+    if intent.scenario not in documents.scenarios:
+        raise UsageError(
+            "scenario-unknown",
+            "the documents have no such scenario",
+            f"there is no scenario '{intent.scenario}'",
+            f"declared: {', '.join(sorted(documents.scenarios)) or 'none'}",
+        )
+    return documents.scenarios[intent.scenario]
+
+
+def _lost(scenario: Scenario | None) -> tuple[str, ...]:
+    """Sites that a scenario takes away as a whole."""
+    if scenario is None or scenario.disruption != "site":
+        return ()
+    return scenario.affects.sites
+
+
+def _strategy(intent: Intent, scenario: Scenario | None) -> list[PlanFinding]:
+    strategy = scenario.strategy if scenario is not None else intent.strategy or "restore"
+    if strategy in ("restore", "auto"):
+        return []
+    return [
+        PlanFinding(
+            severity="error",
+            code="strategy-not-built",
+            summary="this way of recovery cannot be done yet",
+            detail=f"the scenario asks for '{strategy}'; this version can restore from backups only",
+            hint="write 'strategy: restore' or 'strategy: auto' in the scenario, or restore single stores with --store",
+            subject=intent.scenario,
+        )
+    ]
+
+
+def _chosen(intent: Intent, scenario: Scenario | None) -> list[str]:
+    if scenario is not None and scenario.strategy == "auto":
+        return ["restore from backups, the only way that this version can go"]
+    return []
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            "time-unreadable", "not a time", f"'{text}' cannot be read", "write it as 2026-11-23T14:05:00Z"
+        ) from None
+    return found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _target(intent: Intent) -> Target:
+    if intent.before:
+        infected = _moment(intent.before)
+        return Target(time=infected - timedelta(microseconds=1) if infected is not None else None)
+    if intent.to in ("", "latest"):
+        return Target()
+    if _POSITION.fullmatch(intent.to):
+        return Target(position=intent.to)
+    return Target(time=_moment(intent.to))
+
+
+def _beside(folder: str, store: str, count: int) -> str:
+    return folder if count == 1 else f"{folder.rstrip('/')}/{store}"
+
+
+def _serves(steps: tuple[Step, ...]) -> str:
+    """The step after which the store serves again: the acceptance, or the proof of a restore beside."""
+    for action in ("accept", "start-server", "replay"):
+        for step in steps:
+            if step.action == action:
+                return step.id
+    return steps[-1].id
+
+
+def _home(documents: Documents, steps: list[Step], down: tuple[str, ...]) -> str:
+    """Where steps without a site of their own run: where the first store comes back, else the first site left."""
+    if steps:
+        return steps[0].site
+    return next((site for site in documents.sites if site not in down), next(iter(documents.sites), ""))

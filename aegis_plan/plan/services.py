@@ -1,0 +1,234 @@
+"""Which stores a disruption concerns, which services hang on them, and the steps that bring those back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aegis_plan.documents.model import Documents, OwnStep, Scenario
+from aegis_plan.plan.plan import Intent
+from aegis_plan.plan.step import PHASES, Estimate, Phase, Step, new_step
+
+SERVING: tuple[Phase, ...] = ("services", "verify", "traffic", "notify")
+
+
+def concerned(documents: Documents, intent: Intent, scenario: Scenario | None) -> tuple[str, ...]:
+    """Names of the stores to bring back, sorted: those asked for, else those that the scenario affects."""
+    if intent.stores and (scenario is None or set(intent.stores) != set(scenario.affects.stores)):
+        return tuple(sorted(dict.fromkeys(intent.stores)))
+    if scenario is None:
+        return ()
+    found = set(scenario.affects.stores)
+    sites = {*scenario.affects.sites, *intent.sites_down}
+    if sites:
+        for name, store in documents.stores.items():
+            if any(member.site in sites for member in store.members.values()):
+                found.add(name)
+    waiting, seen = list(scenario.affects.services), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in documents.stores:
+            found.add(name)
+        elif name in documents.services:
+            waiting.extend(documents.services[name].uses)
+    if not found and not scenario.affects.services and not sites:
+        found = set(documents.stores)
+    return tuple(sorted(found))
+
+
+def dependents(documents: Documents, stores: Sequence[str], also: Sequence[str] = ()) -> tuple[str, ...]:
+    """Services that hang on the stores, directly or not, and those named; used before user."""
+    users: dict[str, list[str]] = {}
+    for name, service in documents.services.items():
+        for used in service.uses:
+            users.setdefault(used, []).append(name)
+    found = set(also)
+    waiting = [*stores, *also]
+    while waiting:
+        for user in users.get(waiting.pop(), ()):
+            if user not in found:
+                found.add(user)
+                waiting.append(user)
+    return tuple(sorted(found, key=lambda name: (documents.services[name].tier, name)))
+
+
+def service_steps(
+    documents: Documents, names: Sequence[str], accepted: Mapping[str, str], home: str, sites_down: Sequence[str]
+) -> list[Step]:
+    """A start and a health gate for each service, after the stores and services that it uses.
+
+    `accepted` names, by store, the step after which it serves."""
+    last: dict[str, str] = {}
+    for name in names:
+        service = documents.services[name]
+        last[name] = f"{name}.health" if service.health else f"{name}.start" if service.start else ""
+    steps: list[Step] = []
+    for name in names:
+        service = documents.services[name]
+        site = next((site for site in service.runs_at if site not in sites_down), home)
+        needs = [accepted[used] for used in service.uses if used in accepted]
+        needs += [last[used] for used in _through(documents, service.uses, last) if last[used]]
+        declared = (f"services/{name}", f"sites/{site}")
+        if service.start is not None:
+            seconds = service.start.estimate.total_seconds() if service.start.estimate is not None else None
+            params: dict[str, object] = {"run": list(service.start.command)}
+            if service.stop is not None:
+                params["undo"] = list(service.stop.command)
+            if service.start.run_as is not None:
+                params["run_as"] = service.start.run_as
+            steps.append(
+                new_step(
+                    "command",
+                    id=f"{name}.start",
+                    title=f"start {name}",
+                    reason=f"it uses {', '.join(service.uses)}" if service.uses else "the disruption took it down",
+                    site=site,
+                    tier=service.tier,
+                    phase="services",
+                    subject=name,
+                    resource=name,
+                    params={**params, "timeout": service.start.timeout.total_seconds()},
+                    declared=declared,
+                    needs=tuple(dict.fromkeys(needs)),
+                    reversible=service.stop is not None,
+                    estimate=Estimate(seconds=seconds, basis="declared") if seconds is not None else Estimate(),
+                    seconds=service.start.timeout.total_seconds(),
+                )
+            )
+            needs = [f"{name}.start"]
+        if service.health is not None:
+            steps.append(
+                new_step(
+                    "health",
+                    id=f"{name}.health",
+                    title=f"wait until {name} is healthy",
+                    reason="services of lower tiers wait for it",
+                    site=site,
+                    tier=service.tier,
+                    phase="services",
+                    subject=name,
+                    resource="",
+                    params={"service": name},
+                    declared=declared,
+                    needs=tuple(dict.fromkeys(needs)),
+                    gate=True,
+                    seconds=service.health.within.total_seconds() + 30.0,
+                )
+            )
+    return steps
+
+
+def _through(documents: Documents, uses: Sequence[str], last: Mapping[str, str]) -> list[str]:
+    """Used services that have a step, looking through those that have none."""
+    found: list[str] = []
+    waiting, seen = list(uses), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in last:
+            continue
+        seen.add(name)
+        if last[name]:
+            found.append(name)
+        else:
+            waiting.extend(documents.services[name].uses)
+    return sorted(found)
+
+
+def own_steps(
+    documents: Documents, scenario: Scenario, steps: Sequence[Step], accepted: Mapping[str, str], home: str
+) -> list[Step]:
+    """The scenario's own steps, and the given ones made to wait for those that come before anything is touched.
+
+    Without a tier, `declare` and `isolate` come before all tiers, the others with the last one."""
+    declared: list[tuple[Phase, str, OwnStep]] = [
+        (phase, name, own)
+        for phase in PHASES
+        if phase != "protect"
+        for name, own in getattr(scenario.steps, phase).items()
+    ]
+    if not declared:
+        return list(steps)
+    ids: dict[str, str] = {}
+    for phase, name, _ in declared:
+        ids.setdefault(name, f"{phase}.{name}")
+    last_tier = max((step.tier for step in steps), default=0)
+    known = {step.id for step in steps}
+    gates = [(step.tier, step.id) for step in steps if step.gate]
+    made: list[Step] = []
+    for phase, name, own in declared:
+        early = phase in ("declare", "isolate")
+        tier = own.tier or (0 if early else last_tier)
+        needs = [ids.get(need, need if need in known else f"{phase}.{need}") for need in own.needs]
+        if phase != "declare":
+            order = PHASES.index(phase)
+            needs += [
+                step.id
+                for step in made
+                if PHASES.index(step.phase) < order and step.tier <= tier and step.id not in needs
+            ]
+        if not early:
+            needs += [step for step in accepted.values() if step not in needs]
+        if phase in ("verify", "traffic", "notify"):
+            needs += [gate for at, gate in gates if at <= tier and gate not in needs]
+        made.append(_own(documents, f"{phase}.{name}", name, phase, tier, tuple(dict.fromkeys(needs)), own, home))
+    before = tuple(step.id for step in made if step.phase in ("declare", "isolate"))
+    if not before:
+        return [*steps, *made]
+    waiting = [
+        step.model_copy(update={"needs": (*step.needs, *before)})
+        if step.destructive and not _own_need(step, before)
+        else step
+        for step in steps
+    ]
+    return [*waiting, *made]
+
+
+def _own_need(step: Step, before: tuple[str, ...]) -> bool:
+    return any(need in before for need in step.needs)
+
+
+def _own(
+    documents: Documents,
+    identity: str,
+    name: str,
+    phase: Phase,
+    tier: int,
+    needs: tuple[str, ...],
+    own: OwnStep,
+    home: str,
+) -> Step:
+    params: dict[str, object] = {}
+    if own.run is not None:
+        params["run"] = list(own.run)
+    else:
+        params["manual"] = own.manual or name
+    for key, value in (("undo", own.undo), ("probe", own.probe)):
+        if value is not None:
+            params[key] = list(value)
+    if own.run_as is not None:
+        params["run_as"] = own.run_as
+    timeout = own.timeout.total_seconds()
+    if own.run is not None:
+        params["timeout"] = timeout
+    seconds = own.estimate.total_seconds() if own.estimate is not None else None
+    site = own.site or home
+    return new_step(
+        "command" if own.run is not None else "manual",
+        id=identity,
+        title=own.manual or name.replace("-", " "),
+        reason="a step of the scenario's own",
+        site=site,
+        tier=tier,
+        phase=phase,
+        subject=name,
+        params=params,
+        declared=(f"sites/{site}",) if site in documents.sites else (),
+        needs=needs,
+        reversible=own.undo is not None,
+        approve=own.approve or "",
+        on_error=own.on_error,
+        estimate=Estimate(seconds=seconds, basis="declared") if seconds is not None else Estimate(),
+        seconds=timeout,
+    )

@@ -1,0 +1,30 @@
+"""How much would be lost if a PostgreSQL store failed now."""
+
+from __future__ import annotations
+
+from aegis_plan.stores.contract import Ask, Exposure
+from aegis_plan.stores.postgresql.chains import LineageArchive, archive
+from aegis_plan.stores.postgresql.facts import archive_end, covered_until, seen
+
+
+def exposure(ask: Ask, lineages: dict[str, LineageArchive] | None = None) -> Exposure:
+    """0 when all that the primary has flushed is archived, else the time since the end of what can be brought back;
+    unknown where nothing can."""
+    known = archive(ask.look.shelf) if lineages is None else lineages
+    primary = ask.look.primary
+    if primary is not None and primary.lineage is not None:
+        one = known.get(primary.lineage)
+        chain = one.newest if one is not None else None
+        if one is None or chain is None:
+            return Exposure(None, "no backup of what runs now: everything would be lost")
+        server = seen(primary)
+        end = archive_end(one, chain, server.look.timeline)
+        reached = server.flush is not None and end is not None and end.lsn >= server.flush
+        if reached and end is not None and end.timeline == server.look.timeline:
+            return Exposure(0.0, "all that the server has written is archived")
+        covered = covered_until(one, chain, server.look.timeline)
+        return Exposure((ask.now - covered).total_seconds(), "since the end of what is archived")
+    ends = [found.end for one in known.values() for found in one.reaches]
+    if not ends:
+        return Exposure(None, "no backup: everything would be lost")
+    return Exposure((ask.now - max(ends)).total_seconds(), "since the end of what is archived; the primary is not seen")

@@ -1,0 +1,118 @@
+"""What a plan for PostgreSQL rests on: the declared store, its members as they were looked at, its catalog, and the
+small sentences that are said of them more than once. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from aegis_plan.documents.model import Backup
+from aegis_plan.observe.snapshot import Facts, MemberLook
+from aegis_plan.plan.plan import PlanFinding
+from aegis_plan.plan.step import Estimate, Fact
+from aegis_plan.stores.contract import Ask
+from aegis_plan.stores.postgresql.chains import Chain, LineageArchive, set_timeline
+from aegis_plan.stores.postgresql.model import Look
+from aegis_plan.stores.postgresql.positions import Position, parse, parse_lsn
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One member, with what its driver saw as typed data."""
+
+    member: MemberLook
+    look: Look
+
+    @property
+    def lineage(self) -> str | None:
+        return self.member.lineage
+
+    @property
+    def flush(self) -> int | None:
+        return parse_lsn(self.look.flush_lsn) if self.look.flush_lsn else None
+
+
+def seen(member: MemberLook) -> Seen:
+    """Raises AegisError through pydantic never: unknown details of a newer driver are left out."""
+    known = {name: value for name, value in member.details.items() if name in Look.model_fields}
+    return Seen(member, Look.model_validate(known))
+
+
+def slot_name(name: str, backup: Backup | None) -> str:
+    declared = backup.log.slot if backup is not None and backup.log is not None else None
+    return declared or "aegis_" + name.replace("-", "_").replace(".", "_")
+
+
+def archive_end(one: LineageArchive | None, chain: Chain | None, timeline: int | None) -> Position | None:
+    """Where the unbroken log behind a chain ends on the path to a timeline; None where no log is behind it."""
+    if one is None or chain is None:
+        return None
+    path = timeline if timeline in one.paths else set_timeline(chain.last)
+    piece = one.piece_at(path, parse(chain.last.begin).lsn) if path in one.paths else None
+    if piece is None:
+        return None
+    owner = next((line for line, upto in one.paths[path] if piece.end <= upto), path)
+    return Position(owner, piece.end)
+
+
+def covered_until(one: LineageArchive, chain: Chain, timeline: int | None) -> datetime:
+    """Every commit before this moment can be brought back with the chain and its log."""
+    path = timeline if timeline in one.paths else set_timeline(chain.last)
+    ends = [found.end for found in one.reaches if found.path == path and found.chain.last.id == chain.last.id]
+    return max(ends, default=chain.last.not_after)
+
+
+def sent_along(ask: Ask) -> tuple[str, ...]:
+    """Names of the documents that the actions of a store need."""
+    repositories = ask.store.backup.repositories if ask.store.backup is not None else ()
+    return (f"stores/{ask.name}", *(f"repositories/{name}" for name in repositories), "sites/*")
+
+
+def fact(facts: Facts, name: str) -> Fact:
+    """What a step rests on, as it is now."""
+    return Fact(name=name, value=facts[name])
+
+
+def estimate(ask: Ask, action: str, size: int | None = None) -> Estimate:
+    """From earlier runs where there are any, by size where both sizes are known."""
+    past = ask.durations(action, ask.name)
+    if past is None:
+        return Estimate(bytes=size)
+    seconds, mean, count = past
+    times = "once" if count == 1 else f"{count} times"
+    if size and mean:
+        return Estimate(seconds=seconds * size / mean, basis=f"from size, measured {times}", bytes=size)
+    return Estimate(seconds=seconds, basis=f"measured {times}", bytes=size)
+
+
+def problem(ask: Ask, severity: str, code: str, summary: str, detail: str = "", hint: str = "") -> PlanFinding:
+    return PlanFinding.model_validate(
+        {
+            "severity": severity,
+            "code": code,
+            "summary": summary,
+            "detail": detail,
+            "hint": hint,
+            "subject": ask.name,
+        }
+    )
+
+
+def age(seconds: float) -> str:
+    """`3 days`, `4 h`, `12 min`, `20 s`: for sentences."""
+    if seconds >= 172_800:
+        return f"{seconds / 86_400:.0f} days"
+    if seconds >= 7200:
+        return f"{seconds / 3600:.0f} h"
+    if seconds >= 120:
+        return f"{seconds / 60:.0f} min"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def sized(count: float) -> str:
+    """`1.5 GiB`: for sentences."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

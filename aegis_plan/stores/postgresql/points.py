@@ -1,0 +1,276 @@
+"""From a target to the recovery point that reaches it, or to a refusal that names what is missing and the way on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from aegis_plan.catalog.holding import Shelf
+from aegis_plan.stores.contract import RecoveryPoint, Refusal, Target, Window
+from aegis_plan.stores.postgresql.chains import LineageArchive, Reach, log_needed, set_timeline, windows
+from aegis_plan.stores.postgresql.positions import Position, parse, parse_lsn
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A recovery point with what was chosen on the way to it."""
+
+    point: RecoveryPoint
+    reach: Reach
+    timeline: int
+    """On which the replay ends."""
+    choices: tuple[str, ...] = ()
+
+
+def reach(
+    lineages: Mapping[str, LineageArchive], shelf: Shelf, target: Target, *, tail_from: int | None = None
+) -> Reached | Refusal:
+    """The point for a target. `latest` is refused where records promise more than can be read, so that nothing is
+    lost in silence; `tail_from` is the LSN from which an old data directory still has the log."""
+    spans = windows(lineages)
+    if not any(one.promised for one in lineages.values()):
+        return _no_backup(shelf)
+    if not spans:
+        return _unreadable(lineages, shelf)
+    if target.position is not None:
+        return _position(lineages, target.position, spans)
+    if target.time is not None:
+        return _time(lineages, target.time, spans)
+    return _latest(lineages, shelf, spans, tail_from)
+
+
+def _latest(
+    lineages: Mapping[str, LineageArchive], shelf: Shelf, spans: tuple[Window, ...], tail_from: int | None
+) -> Reached | Refusal:
+    one = max(
+        (one for one in lineages.values() if one.reaches),
+        key=lambda one: (max(found.end for found in one.reaches), one.lineage),
+    )
+    best = one.reaches[-1]
+    way = f"--to '{_text(best.end)}' takes it back to the newest moment that can be reached"
+    filled = tail_from is not None and tail_from <= best.end_lsn
+    lost = [hole for hole in one.holes.get(best.path, []) if hole.begin >= best.end_lsn]
+    open_holes = [hole for hole in lost if not hole.accepted]
+    if open_holes and not filled:
+        return Refusal(
+            "log-hole",
+            "the log has a hole, and what lies behind it would be lost",
+            f"log from {open_holes[0]} is held by no repository that can be reached",
+            f"{way}; or bring back the repository that holds the range",
+            spans,
+        )
+    newer = [found for found in one.promised if found.not_after > best.end and found.set in one.broken]
+    if newer and not filled:
+        return Refusal(
+            "chain-broken",
+            "the newest backup cannot be read whole",
+            one.broken[max(newer, key=lambda found: found.not_after).set],
+            way,
+            spans,
+        )
+    gone = [
+        damage
+        for holding in shelf.holdings
+        for damage in holding.damage
+        if damage.kind in ("missing-record", "rolled-back")
+    ]
+    if gone:
+        return Refusal(
+            "records-missing",
+            "the catalog names records that are gone",
+            f"{gone[0].detail} ({gone[0].repository}); somebody removed them, or put back an older state",
+            f"{way}; or bring back the repository that holds them",
+            spans,
+        )
+    choices = [f"a hole in the log that was accepted is left out: {hole}" for hole in lost if hole.accepted]
+    skipped = [
+        found for found in one.promised if found.set in one.broken and found.not_after > best.chain.last.not_after
+    ]
+    if skipped:
+        newest = max(skipped, key=lambda found: found.not_after)
+        choices.append(
+            f"uses set {best.chain.last.set} and more log, because {one.broken[newest.set]}; nothing more is lost by it"
+        )
+    return _reached(one, best, None, None, choices)
+
+
+def _time(lineages: Mapping[str, LineageArchive], moment: datetime, spans: tuple[Window, ...]) -> Reached | Refusal:
+    best: tuple[tuple[bool, float, datetime, str], LineageArchive, Reach] | None = None
+    for one in lineages.values():
+        for found in one.reaches:
+            if not found.begin <= moment <= found.end:
+                continue
+            born = one.births[found.path].timestamp()
+            lived = born <= moment.timestamp()
+            key = (lived, born if lived else -born, found.chain.last.not_after, found.chain.last.id)
+            if best is None or key > best[0]:
+                best = (key, one, found)
+    if best is not None:
+        return _reached(best[1], best[2], moment, None, [])
+    first, last = min(window.begin for window in spans), max(window.end for window in spans)
+    if moment < first:
+        return Refusal(
+            "target-before-first-backup",
+            "the target lies before the first backup that can be read",
+            f"{_text(moment)} is before {_text(first)}",
+            f"choose a moment from {_text(first)} on; {_spans(spans)}",
+            spans,
+        )
+    if moment > last:
+        return Refusal(
+            "target-after-log",
+            "the target lies after the end of the archived log",
+            f"{_text(moment)} is after {_text(last)}, and nothing tells what was written between",
+            f"--to latest goes as far as can be; a running server's log is archived by 'aegis backup --log'; "
+            f"{_spans(spans)}",
+            spans,
+        )
+    return _between(lineages, _text(moment), spans)
+
+
+def _position(lineages: Mapping[str, LineageArchive], text: str, spans: tuple[Window, ...]) -> Reached | Refusal:
+    position = parse(text) if text.count("/") == 2 else None
+    lsn = position.lsn if position is not None else parse_lsn(text)
+    chosen: tuple[LineageArchive, Reach] | None = None
+    for one in lineages.values():
+        for found in one.reaches:
+            owner = {timeline for timeline, _ in one.paths[found.path]}
+            if position is not None and position.timeline != found.path and position.timeline not in owner:
+                continue
+            if position is not None and position.timeline == found.path:
+                fits = True
+            else:
+                fits = position is None or lsn <= dict(one.paths[found.path])[position.timeline]
+            if (
+                fits
+                and parse(found.chain.last.end).lsn <= lsn <= found.end_lsn
+                and (chosen is None or one.reaches.index(found) >= 0)
+            ):
+                chosen = (one, found)
+    if chosen is not None:
+        return _reached(chosen[0], chosen[1], None, lsn, [])
+    ends = [found.end_lsn for one in lineages.values() for found in one.reaches]
+    begins = [parse(found.chain.last.end).lsn for one in lineages.values() for found in one.reaches]
+    if ends and lsn > max(ends):
+        return Refusal(
+            "target-after-log",
+            "the target lies after the end of the archived log",
+            f"{text} is behind the end of what the repositories hold",
+            f"--to latest goes as far as can be; {_spans(spans)}",
+            spans,
+        )
+    if begins and lsn < min(begins):
+        return Refusal(
+            "target-before-first-backup",
+            "the target lies before the first backup that can be read",
+            f"{text} is before the point from which the oldest set is consistent",
+            _spans(spans),
+            spans,
+        )
+    return _between(lineages, text, spans)
+
+
+def _reached(
+    one: LineageArchive, found: Reach, moment: datetime | None, lsn: int | None, choices: list[str]
+) -> Reached:
+    log = log_needed(one, found, moment, lsn)
+    sets = found.chain.sets
+    end = lsn
+    if end is None:
+        ends = [parse(record.end).lsn for record in log if not record.details.get("history")]
+        floor = parse(found.chain.last.end).lsn
+        end = found.end_lsn if moment is None else max([floor, *ends])
+    path = one.paths[found.path]
+    timeline = next((timeline for timeline, upto in path if end <= upto), found.path)
+    own = found.piece is None or found.end == found.chain.last.not_after
+    if moment is not None:
+        not_before = not_after = moment
+    elif own:
+        not_before, not_after = found.chain.last.not_before, found.end
+    else:
+        not_before = not_after = found.end
+    held = sorted({holder for record in (*sets, *log) for holder in one.holders.get(record.id, ())})
+    point = RecoveryPoint(
+        lineage=one.lineage,
+        position=str(Position(timeline, end)),
+        not_before=not_before,
+        not_after=not_after,
+        consistency=sets[-1].consistency,
+        sets=sets,
+        log=log,
+        repositories=tuple(held),
+    )
+    return Reached(point, found, max(found.path, set_timeline(sets[-1])), tuple(choices))
+
+
+def _between(lineages: Mapping[str, LineageArchive], what: str, spans: tuple[Window, ...]) -> Refusal:
+    holes = sorted({str(hole) for one in lineages.values() for found in one.holes.values() for hole in found})
+    broken = sorted({reason for one in lineages.values() for reason in one.broken.values()})
+    if not holes and broken:
+        return Refusal(
+            "chain-broken",
+            "no set that can be read leads to the target",
+            f"{what} is within no span that can be reached: {broken[0]}",
+            _spans(spans),
+            spans,
+        )
+    missing = f"log from {', '.join(holes[:3])} is missing" if holes else "no unbroken log leads to it"
+    return Refusal(
+        "log-hole",
+        "the log has a hole before the target",
+        f"{what} is within no span that can be reached: {missing}",
+        _spans(spans),
+        spans,
+    )
+
+
+def _no_backup(shelf: Shelf) -> Refusal:
+    away = [f"{holding.repository}: {holding.reason}" for holding in shelf.holdings if not holding.reachable]
+    unknown = [damage for holding in shelf.holdings for damage in holding.damage if damage.record is None]
+    detail = "no repository that can be reached holds a set of this store"
+    if away:
+        detail += f"; could not look at {'; '.join(away)}"
+    if unknown:
+        detail += f"; {len(unknown)} objects there were refused, such as {unknown[0].key}: {unknown[0].detail}"
+    return Refusal(
+        "no-backup",
+        "there is no backup to go back to",
+        detail,
+        "bring back a repository that cannot be reached; where the server still runs, take a full backup now"
+        if away
+        else "where the server still runs, 'aegis backup' takes a full one now",
+    )
+
+
+def _unreadable(lineages: Mapping[str, LineageArchive], shelf: Shelf) -> Refusal:
+    reasons = sorted({reason for one in lineages.values() for reason in one.broken.values()})
+    keys = [
+        damage
+        for holding in shelf.holdings
+        if holding.reachable
+        for damage in holding.damage
+        if damage.kind == "unreadable-keys"
+    ]
+    if keys:
+        return Refusal(
+            "keys-unreadable",
+            "no key at hand opens the backups",
+            f"{keys[0].key}: {keys[0].detail}",
+            "give the site an identity that is among sealing.recipients, or the recovery recipient's",
+        )
+    return Refusal(
+        "chain-broken",
+        "no set can be read whole",
+        "; ".join(reasons[:3]),
+        "bring back a repository that holds the missing part; 'aegis catalog' lists what is held where",
+    )
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _spans(spans: tuple[Window, ...]) -> str:
+    shown = [f"{_text(window.begin)} to {_text(window.end)}" for window in spans[-3:]]
+    return f"possible: {' or '.join(shown)}" if shown else "nothing is possible"
