@@ -29,7 +29,7 @@ from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import Cluster, account, cluster, execute, last_fatal, postmaster, processes
 from aegis_plan.stores.postgresql.model import ReplayParams
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
-from aegis_plan.stores.postgresql.segments import Switch, join, read_history, scan
+from aegis_plan.stores.postgresql.segments import Switch, commit_at, join, read_history, scan
 
 PROMOTE_SECONDS = 600.0
 _LOWER = re.compile(r"(max_\w+) = \d+ is a lower setting than on the primary server, where its value was (\d+)")
@@ -355,6 +355,10 @@ class Replay:
                         f"at {format_lsn(replayed)}, wanted {goals[0].value}",
                         "`aegis resume` replays again; if it stops there again, choose an earlier point",
                     )
+                if goals[0].until:
+                    binaries, spool = params.place.binaries, private.where.spool
+                    at = commit_at(binaries, spool, params.timeline, goals[0].until)
+                    commit = max(filter(None, (commit, at)), default=None)
                 reached = {
                     "replayed_to": join(params.timeline, replayed),
                     "last_commit": stamp(commit) if commit else None,

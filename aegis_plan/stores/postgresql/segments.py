@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aegis_plan.errors import DamageError
@@ -21,6 +22,7 @@ from aegis_plan.stores.postgresql.positions import segment_name as file_name
 PAGE = 8192
 _LONG_HEADER = 0x0002
 _RECORD = re.compile(r"len \(rec/tot\):\s*\d+/\s*(\d+), .*lsn: ([0-9A-F]+/[0-9A-F]+)")
+_AFTER = re.compile(r"error in WAL record at ([0-9A-F]+/[0-9A-F]+)")
 _COMMIT = re.compile(r"desc: COMMIT(?:_PREPARED)? .*?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC")
 
 
@@ -297,31 +299,32 @@ def record_end(begin: int, length: int, segment: int) -> int:
 
 def scan(binaries: str, folder: Path, timeline: int, begin: int, size: int, *, commits: bool = False) -> Scan:
     """Finds the last valid record at or after `begin`. An end of the log is no error; nothing readable gives None."""
-    command = [f"{binaries}/pg_waldump", "-p", str(folder), "-t", str(timeline), "-s", spell(begin)]
-    # pg_waldump reads a whole segment by the name it works out; where the next is missing it stops with an error that
-    # is our sign for the end. Only the tail of its output matters, which `execute` keeps.
-    _, text, _ = execute(command, timeout=3600.0)
+
+    def dump(start: int, *more: str) -> tuple[str, str]:
+        command = [f"{binaries}/pg_waldump", "-p", str(folder), "-t", str(timeline), "-s", spell(start), *more]
+        return execute(command, timeout=3600.0)[1:]
+
+    # Statistics are asked for because they print nothing until the end: the error there names the last good record,
+    # and a listing of a long log would be many times its size.
+    _, complaint = dump(begin, "--stats")
+    named = _AFTER.search(complaint)
+    text, _ = dump(lsn(named.group(1)), "-n", "1") if named and lsn(named.group(1)) >= begin else dump(begin)
     records = _RECORD.findall(text)
+    if not records:
+        return Scan(None, None, None)
+    length, position = int(records[-1][0]), lsn(records[-1][1])
     commit = None
     if commits:
-        _, told, _ = execute([*command, "-r", "Transaction"], timeout=3600.0)
+        told, _ = dump(max(begin, position - position % size - size), "-r", "Transaction")
         found = _COMMIT.findall(told)
         commit = found[-1] if found else None
-    if not records:
-        return Scan(None, None, commit)
-    length, position = int(records[-1][0]), lsn(records[-1][1])
     return Scan(position, record_end(position, length, size), commit)
 
 
-def last_record(binaries: str, spool: Spool, timeline: int, begin: int) -> Scan:
-    """The last valid record of the spool on a timeline; reads only the last segments where they suffice."""
-    end = spool.end(timeline)
-    if end is None:
-        return Scan(None, None, None)
-    starts: Iterator[int] = (end - 1 - (end - 1) % spool.size - back * spool.size for back in (0, 1, 8))
-    for start in starts:
-        if start > begin and any(low <= start < high for low, high in spool.extents[timeline]):
-            found = scan(binaries, spool.folder, timeline, start, spool.size)
-            if found.last_record is not None:
-                return found
-    return scan(binaries, spool.folder, timeline, begin, spool.size)
+def commit_at(binaries: str, folder: Path, timeline: int, position: int) -> datetime | None:
+    """The time of the record at or right behind a position, where that is a commit.
+
+    A server that stops at a position does not count the commit at which it stops as the last one replayed."""
+    command = [f"{binaries}/pg_waldump", "-p", str(folder), "-t", str(timeline), "-s", spell(position), "-n", "1"]
+    found = _COMMIT.search(execute(command)[1])
+    return datetime.fromisoformat(found.group(1)).replace(tzinfo=UTC) if found else None

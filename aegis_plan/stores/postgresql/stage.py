@@ -54,7 +54,8 @@ class Fetcher:
         return self.context.declared.system.name
 
     def damaged(self, repository: str, what: str) -> None:
-        if (repository, what) not in self.reported:
+        # A repository that is gone misses every object: enough is enough for a reader.
+        if (repository, what) not in self.reported and sum(name == repository for name, _ in self.reported) < 20:
             self.reported.add((repository, what))
             self.context.find(
                 "warning",
@@ -346,8 +347,8 @@ class Stage:
         spool.check()
         reach = spool.end(params.timeline)
         if params.target_lsn is not None:
-            text = params.target_lsn
-            reach = parse(text)[1] if text.count("/") == 2 else parse_lsn(text)
+            wanted = params.target_lsn
+            reach = parse(wanted).lsn if wanted.count("/") == 2 else parse_lsn(wanted)
         if reach is None:
             raise DamageError(
                 "log-hole",
