@@ -7,22 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 
 from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.repositories import keys
-from aegis_plan.repositories.contract import Proof, Repository, read
+from aegis_plan.repositories.contract import Repository, read
 from aegis_plan.sealing.canonical import digest as digest_of
 from aegis_plan.sealing.canonical import parse
-
-
-@dataclass(frozen=True)
-class Proved:
-    """How one object was found in one repository."""
-
-    key: str
-    proof: Proof
 
 
 def copy(
@@ -50,17 +42,8 @@ def copy(
     done = 0
     if isinstance(record, SetRecord | LogRecord):
         for stored in record.objects:
-            present = target.head(stored.key)
-            if (
-                present is None
-                or present.size != stored.sealed_size
-                or present.sha256
-                not in (
-                    None,
-                    stored.sealed_sha256,
-                )
-            ):
-                _transfer(stored, source, target, stop, lambda size, before=done: progress(before + size))  # type: ignore[misc]
+            if not _there(stored, target):
+                _transfer(stored, source, target, stop, partial(_further, progress, done))
             done += stored.sealed_size
             progress(done)
         for key in wrapped_keys(record, source):
@@ -68,6 +51,18 @@ def copy(
             target.put(key, read(source, key))
     target.put(record_key, data)
     return done
+
+
+def _further(progress: Callable[[int], None], before: int, size: int) -> None:
+    progress(before + size)
+
+
+def _there(stored: StoredObject, target: Repository) -> bool:
+    """Whether an earlier attempt brought the object already; one without a proof is sent again and compared."""
+    head = target.head(stored.key)
+    if head is None or head.size != stored.sealed_size:
+        return False
+    return head.sha256 == stored.sealed_sha256 or (head.crc32 is not None and head.crc32 == stored.sealed_crc32)
 
 
 def _transfer(
@@ -150,19 +145,19 @@ def _digest(repository: Repository, key: str) -> str:
     return found.hexdigest()
 
 
-def remove(
+def proved_in(
     record: SetRecord | LogRecord,
-    repository: Repository,
     digest: str,
     others: Mapping[str, Repository],
     copies: int,
+    stop: Callable[[], None] = lambda: None,
 ) -> tuple[str, ...]:
-    """Removes one repository's copy after at least `copies` others were proved to hold it; names those.
+    """Those of `others` that surely hold the record, at least `copies` of them.
 
-    The record goes first, then the objects it names, and a data key that is only the set's; nothing else is touched.
-    Raises AegisError `copies-not-proved`."""
+    Raises AegisError `copies-not-proved` with what each lacks."""
     proved, problems = [], []
     for name, other in others.items():
+        stop()
         found = prove(record, other, digest)
         if found:
             problems.append(f"{name}: {', '.join(found)}")
@@ -175,10 +170,16 @@ def remove(
             f"{record.id}: {len(proved)} of {max(1, copies)} proved. {'; '.join(problems)}",
             "bring the missing copies back with `aegis plan`; nothing was removed",
         )
+    return tuple(proved)
+
+
+def remove(record: SetRecord | LogRecord, repository: Repository) -> None:
+    """Removes one repository's copy, once `proved_in` said that others hold it.
+
+    The record goes first, then the objects it names, and a data key that is only the set's; nothing else is touched."""
     repository.delete(keys.record(record.system, record.store, record.lineage, record.id))
     for stored in record.objects:
         repository.delete(stored.key)
     if isinstance(record, SetRecord) and record.key == record.set:
         for key in wrapped_keys(record, repository):
             repository.delete(key)
-    return tuple(proved)

@@ -18,6 +18,7 @@ _DENIED = {
     "InvalidToken",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
+    "XAdminUserNotFound",
 }
 _BUSY = {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "RequestTimeout"}
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "StorageFull", "EntityTooLarge"}
