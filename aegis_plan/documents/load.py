@@ -201,7 +201,7 @@ def _model(
     except ValidationError as error:
         for problem in shape.problems(error, root, near):
             # With a file that could not be read, what is missing may well stand there.
-            if whole or problem.code != "key-missing" or problem.detail != "'system' is missing":
+            if whole or problem.code != "field-missing" or problem.detail != "'system' is missing":
                 problems.append(problem)
         places = [refused["loc"] for refused in error.errors(include_url=False, include_input=False)]
         return None, {str(place[1]) for place in places if place[:1] == ("stores",) and len(place) > 1}

@@ -160,7 +160,7 @@ def _sealing(root: Node) -> Iterator[AegisError]:
     for path, node in recipients:
         if isinstance(node.value, str) and not _RECIPIENT.fullmatch(node.value):
             yield AegisError(
-                "recipient-invalid",
+                "recipient-malformed",
                 "not an age recipient",
                 f"{dotted(path)} does not read age1...",
                 "make a pair with 'aegis keys new' and put its public half here",
@@ -169,7 +169,7 @@ def _sealing(root: Node) -> Iterator[AegisError]:
     for path, node in root.each(("sealing", "signers", "*")):
         if isinstance(node.value, str) and not _is_signer(node.value):
             yield AegisError(
-                "signer-invalid",
+                "signer-malformed",
                 "not a public signing key",
                 f"{dotted(path)} does not read ed25519: and 32 bytes in base64",
                 "make a pair with 'aegis keys new' and put its public half here",

@@ -66,7 +66,7 @@ def _problem(refused: ErrorDetails, path: Path, root: Node, near: Nearest) -> Ae
     if kind == "missing" or kind == "union_tag_not_found":
         path = path if kind == "missing" else (*path, "kind")
         return AegisError(
-            "key-missing",
+            "field-missing",
             "a key is missing",
             f"'{path[-1]}' is missing" + (f" in {dotted(path[:-1])}" if path[:-1] else ""),
             f"add '{path[-1]}:'" + ("" if kind == "missing" else " with local or s3"),
@@ -75,7 +75,7 @@ def _problem(refused: ErrorDetails, path: Path, root: Node, near: Nearest) -> Ae
     if kind == "extra_forbidden":
         known = allowed(path[:-1], root)
         return AegisError(
-            "key-unknown",
+            "field-unknown",
             "a key that nothing knows",
             f"'{path[-1]}' is no key" + (f" of {dotted(path[:-1])}" if path[:-1] else " of a document"),
             near.hint(str(path[-1]), known),
