@@ -48,3 +48,32 @@ def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         wrapped = option(wrapped)
     return wrapped
+
+
+def seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    """A duration on the command line, in seconds."""
+    from aegis_plan.documents.scalars import parse_duration
+
+    try:
+        return parse_duration(value).total_seconds()
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def acting_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds how a plan is approved, and what to do about locks."""
+    for option in reversed(
+        (
+            click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+            click.option(
+                "--approve", "approved", metavar="DIGEST", help="Apply only the plan of this digest; do not ask."
+            ),
+            click.option(
+                "--lock-timeout", metavar="DURATION", default="0s", callback=seconds, help="Wait this long for others."
+            ),
+            click.option("--break-glass", metavar="REASON", default="", help="Go on without the state authority."),
+            click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output."),
+        )
+    ):
+        function = option(function)
+    return function

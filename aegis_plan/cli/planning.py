@@ -89,13 +89,10 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
     to = asked.to or "latest"
     if to != "latest" and not _POSITION.fullmatch(to):
         to = when(to)
-    stores = asked.stores
-    if not stores and asked.scenario:
-        stores = documents.scenarios[asked.scenario].affects.stores
     return Intent(
         kind="recover" if asked.scenario else "restore",
         scenario=asked.scenario or "",
-        stores=stores,
+        stores=asked.stores,
         to=to,
         before=when(asked.before),
         sites_down=asked.sites_down,
@@ -126,8 +123,7 @@ def make_plan(world: World, intent: Intent) -> Plan:
     """Looks at the world and plans what was asked for."""
     from aegis_plan.cli.version import version
 
-    stores = intent.stores or None
-    snapshot = world.observe(stores if intent.kind != "protect" else None, intent.sites_down)
+    snapshot = world.observe(intent.stores or None, intent.sites_down)
     return plan_from(world.documents, world.digest, intent, snapshot, version())
 
 
@@ -136,7 +132,7 @@ def plan_from(documents: Documents, digest: str, intent: Intent, snapshot: Any, 
     if intent.kind == "protect":
         from aegis_plan.plan.protect import plan_protection
 
-        return plan_protection(documents, snapshot, digest, tool)
+        return plan_protection(documents, snapshot, digest, tool, intent)
     if intent.kind == "backup":
         from aegis_plan.plan.backup import plan_backup
 

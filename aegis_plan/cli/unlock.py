@@ -40,7 +40,8 @@ def command(session: Session, lease: str, epoch: int | None) -> None:
         state, tag = found
         age = span((now - state.renewed).total_seconds())
         out.print(
-            f"{lease} is held by {state.owner} on {state.host} for {state.purpose}, run {state.run}, epoch {state.epoch},\n"
+            f"{lease} is held by {state.owner} on {state.host} for {state.purpose}, run {state.run}, "
+            f"epoch {state.epoch},\n"
             f"last renewed {age} ago. A run that still lives stops at once when its lease is gone.",
             soft_wrap=True,
         )

@@ -189,9 +189,9 @@ class Story:
             )
         if compared.lost:
             out.print(
-                f"  {compared.lost} of {compared.acknowledged} acknowledged changes were younger than the last archived log "
-                f"and are lost:\n  the last {span(compared.lost_seconds)} before the disaster. With the data directory "
-                "still readable, the plan would\n  have fetched them from there; with a log stream, seconds would be lost."
+                f"  {compared.lost} of {compared.acknowledged} acknowledged changes were younger than the last archived log:\n"
+                f"  they are lost, the last {span(compared.lost_seconds)} before the disaster. Had the data directory been\n"
+                "  readable, the plan would have fetched them from it; a log stream loses seconds at most."
             )
         else:
             out.print("  No acknowledged change is lost.")

@@ -1,0 +1,127 @@
+"""`aegis apply [FILE]`: does exactly what a plan says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aegis_plan.cli.options import acting_options, planning_options
+from aegis_plan.cli.planning import Asked, intent_of, make_plan
+from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.errors import EXIT_BREACH, AegisError, StaleError, UsageError
+
+if TYPE_CHECKING:
+    from aegis_plan.cli.wire import World
+    from aegis_plan.plan.plan import Plan
+
+
+@click.command("apply")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@planning_options
+@acting_options
+@pass_session
+def command(
+    session: Session,
+    asked: Asked,
+    file: Path | None,
+    yes: bool,
+    approved: str | None,
+    lock_timeout: float,
+    break_glass: str,
+    as_json: bool,
+) -> int:
+    """Apply the saved plan FILE; without FILE plan, show the plan and ask.
+
+    A saved plan takes no planning options. Ctrl-C ends gracefully, a second one at once; 'aegis resume' goes on.
+    """
+    from aegis_plan.cli import applying
+    from aegis_plan.cli.wire import load_documents, world
+    from aegis_plan.clock import new_id
+    from aegis_plan.plan.planfile import digest as digest_of
+    from aegis_plan.report.plan import show_plan
+
+    if file is not None:
+        from aegis_plan.cli.show import read_plan
+
+        if asked.any:
+            raise UsageError(
+                "options-contradict",
+                "these options make no sense together",
+                "a saved plan is applied as it is, so it takes no planning options",
+                "leave them out, or make a new plan with them",
+            )
+        plan, digest = read_plan(file)
+        with world(plan.documents, plan.documents_digest) as seen:
+            _same_documents(plan.system, plan.documents_digest)
+            applying.refuse_stale(seen, plan, digest)
+            if not as_json:
+                show_plan(plan, session.console())
+            if not plan.steps:
+                return 0
+            how = applying.approve(session, plan, digest, yes=yes, approved=approved)
+            return applying.carry_out(
+                session, seen, plan, digest, new_id(seen.clock.now()), how,
+                lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,
+            ).exit_code  # fmt: skip
+    loaded = load_documents()
+    intent = intent_of(asked, loaded.documents)
+    with world(loaded.documents, loaded.digest) as seen:
+        plan = make_plan(seen, intent)
+        digest = digest_of(plan)
+        return plan_and_apply(session, seen, plan, digest, yes, approved, lock_timeout, break_glass, as_json)
+
+
+def plan_and_apply(
+    session: Session,
+    seen: World,
+    plan: Plan,
+    digest: str,
+    yes: bool,
+    approved: str | None,
+    lock_timeout: float,
+    break_glass: str,
+    as_json: bool,
+) -> int:
+    """Shows a plan that was made just now, has it approved and carries it out; returns the exit code."""
+    from aegis_plan.cli import applying
+    from aegis_plan.clock import new_id
+    from aegis_plan.report.events import plan_events
+    from aegis_plan.report.plan import show_plan
+
+    if as_json:
+        for event in plan_events(plan, digest):
+            click.echo(event)
+    else:
+        show_plan(plan, session.console())
+    if not plan.steps and not plan.blocked:
+        return EXIT_BREACH if plan.breached else 0
+    how = applying.approve(session, plan, digest, yes=yes, approved=approved)
+    if how == "terminal":
+        # People think for a while; the world may have moved meanwhile.
+        applying.refuse_stale(seen, plan, digest)
+    return applying.carry_out(
+        session, seen, plan, digest, new_id(seen.clock.now()), how,
+        lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,
+    ).exit_code  # fmt: skip
+
+
+def _same_documents(system: str, digest: str) -> None:
+    """Raises StaleError `documents-changed` when the documents of the same system here are not the plan's."""
+    from aegis_plan.cli.wire import load_documents
+
+    try:
+        loaded = load_documents()
+    except UsageError:
+        return
+    except AegisError as error:
+        click.echo(f"warning: the documents here cannot be compared with the plan: {error.summary}", err=True)
+        return
+    if loaded.documents.system.name == system and loaded.digest != digest:
+        raise StaleError(
+            "documents-changed",
+            "the documents are no longer those of the plan",
+            "they were changed after the plan was made",
+            "make a new plan; to apply this one all the same, do it in a folder without the documents",
+        )

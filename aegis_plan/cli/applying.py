@@ -1,0 +1,225 @@
+"""Approves a plan and carries it out: the way that `apply`, `resume`, `backup` and `restore` share."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aegis_plan.errors import EXIT_INTERRUPTED, AegisError, StaleError, UsageError
+
+if TYPE_CHECKING:
+    from aegis_plan.cli.session import Session
+    from aegis_plan.cli.wire import World
+    from aegis_plan.plan.plan import Plan
+    from aegis_plan.plan.step import Step
+    from aegis_plan.run.approval import Approval
+    from aegis_plan.run.executor import Executor
+    from aegis_plan.run.result import Result
+
+
+def who() -> str:
+    """The person at the keyboard, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def approve(session: Session, plan: Plan, digest: str, *, yes: bool, approved: str | None) -> str:
+    """Has the plan approved and returns how: `option`, `digest` or `terminal`.
+
+    Raises AegisError `plan-blocked`, `approval-refused`, `approval-of-another`, UsageError `approval-missing`."""
+    if plan.blocked:
+        raise AegisError(
+            "plan-blocked",
+            "the plan has errors and cannot be applied",
+            "; ".join(one.summary for one in plan.findings if one.severity == "error"),
+            "its findings say what to do; 'aegis plan' shows them",
+        )
+    if approved:
+        if len(approved) < 12 or not digest.startswith(approved.lower()):
+            raise AegisError(
+                "approval-of-another",
+                "the approval is for another plan",
+                f"this plan's digest is {digest}",
+                "look at the plan with 'aegis show', and give at least 12 digits of its digest",
+            )
+        return "digest"
+    if yes:
+        return "option"
+    if not session.interactive:
+        raise UsageError(
+            "approval-missing",
+            "nobody approved this",
+            "there is no terminal to ask at",
+            f"add -y, or --approve {digest[:12]}",
+        )
+    answer = _ask("\nDo you want to do this? Only 'yes' approves: ")
+    if answer.strip() != "yes":
+        raise AegisError("approval-refused", "the plan was not approved", "nothing was changed", "type 'yes' in full")
+    return "terminal"
+
+
+def _ask(question: str) -> str:
+    click.echo(question, nl=False, err=True)
+    sys.stderr.flush()
+    return sys.stdin.readline()
+
+
+def refuse_stale(world: World, plan: Plan, digest: str) -> None:
+    """Looks again and raises StaleError with what differs when the plan no longer fits the world, or was applied.
+
+    Raises StaleError `plan-applied`, `plan-stale`."""
+    from aegis_plan.cli.planning import plan_from
+    from aegis_plan.plan.difference import difference
+    from aegis_plan.run.stale import stale
+    from aegis_plan.run.used import refuse_used
+
+    applied: StaleError | None = None
+    try:
+        if plan.steps:
+            refuse_used(world.authority(), plan.system, digest)
+    except StaleError as error:
+        applied = error
+    snapshot = world.observe(plan.intent.stores or None, plan.intent.sites_down)
+    drifts = stale(plan, snapshot)
+    if not drifts and applied is None:
+        return
+    now = plan_from(plan.documents, plan.documents_digest, plan.intent, snapshot, plan.tool)
+    lines = list(difference(plan, now))
+    detail = applied.detail if applied else "; ".join(str(drift) for drift in drifts[:5])
+    if lines:
+        detail += "\nA new plan differs:\n" + "\n".join(f"  {line}" for line in lines)
+    if applied:
+        raise StaleError(applied.code, applied.summary, detail, applied.hint)
+    raise StaleError(
+        "plan-stale",
+        "the world is no longer as the plan assumes",
+        detail,
+        "make a new plan and look at it; nothing was changed",
+    )
+
+
+class Asker:
+    """Asks for the approval of single steps at the terminal, with the live view taken away meanwhile."""
+
+    def __init__(self, session: Session, pause: Callable[[], None], go_on: Callable[[], None]) -> None:
+        self._session, self._pause, self._go_on = session, pause, go_on
+
+    def __call__(self, step: Step) -> Approval | None:
+        from aegis_plan.run.approval import Approval
+
+        if not self._session.interactive:
+            return None
+        self._pause()
+        try:
+            answer = _ask(f"\n{step.title}: {step.approve}\nOnly 'yes' approves: ")
+        finally:
+            self._go_on()
+        return Approval(given=answer.strip() == "yes", by=who(), how="terminal")
+
+
+@contextmanager
+def interruptible(executor: Executor) -> Iterator[None]:
+    """The first Ctrl-C or TERM ends the run gracefully, the second at once."""
+    count = 0
+
+    def on_signal(_number: int, _frame: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            os.write(2, b"\nended at once; aegis resume goes on from the journal\n")
+            os._exit(EXIT_INTERRUPTED)
+        os.write(2, b"\nstopping; what runs is brought to an end. Once more ends at once.\n")
+        executor.interrupt()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def sealer(world: World) -> Callable[[int, bytes], bytes]:
+    """Seals journal lines to everybody who may read backups, so that a run can be read in the disaster too. Each line
+    is an age file of its own, which the plain `age` tool opens."""
+    import pyrage
+
+    sealing = world.documents.sealing
+    if sealing is None:
+        raise AegisError(
+            "sealing-missing",
+            "the documents do not say to whom backups are sealed",
+            "there is no section 'sealing'",
+            "'aegis keys new SITE' makes keys and prints the section",
+        )
+    names = dict.fromkeys([*sealing.recipients, sealing.recovery_recipient, *sealing.host_recipients.values()])
+    recipients = [
+        pyrage.ssh.Recipient.from_str(name) if name.startswith("ssh-") else pyrage.x25519.Recipient.from_str(name)
+        for name in names
+    ]
+    return lambda _number, line: bytes(pyrage.encrypt(line, recipients))
+
+
+def carry_out(
+    session: Session,
+    world: World,
+    plan: Plan,
+    digest: str,
+    run: str,
+    how: str,
+    *,
+    resume: bool = False,
+    lock_timeout: float = 0.0,
+    break_glass: str = "",
+    as_json: bool = False,
+    verbose: bool = True,
+) -> Result:
+    """Applies or resumes, tells the progress and the summary."""
+    from aegis_plan.cli.version import version
+    from aegis_plan.report.events import line, version_line
+    from aegis_plan.report.progress import Lines, View
+    from aegis_plan.report.result import show_result
+
+    folder = world.here.folder / "runs" / run
+    if as_json:
+        click.echo(version_line(version(), world.clock.now()))
+        lines = Lines(click.echo)
+        executor = _executor(world, plan, digest, run, folder, lines.tell, None, lock_timeout, break_glass, how)
+        with interruptible(executor):
+            result = executor.resume() if resume else executor.apply()
+        click.echo(line("result", world.clock.now(), f"run {run}: {result.verdict}", **result.as_data()))
+        return result
+    out = session.console()
+    with View(plan, out) as view:
+        asker = Asker(session, view.pause, view.go_on)
+        executor = _executor(world, plan, digest, run, folder, view.tell, asker, lock_timeout, break_glass, how)
+        with interruptible(executor):
+            result = executor.resume() if resume else executor.apply()
+    if verbose or result.verdict != "done":
+        show_result(result, out)
+    return result
+
+
+def _executor(
+    world: World,
+    plan: Plan,
+    digest: str,
+    run: str,
+    folder: Path,
+    tell: Callable[[Any], None],
+    asker: Asker | None,
+    lock_timeout: float,
+    break_glass: str,
+    how: str,
+) -> Executor:
+    raise NotImplementedError
