@@ -173,6 +173,16 @@ class Swap:
                     )
                 context.mark("back", source=str(move.target), target=str(move.source))
                 _rename(move.target, move.source)
+        ids = account(params.place.run_as)
+        for mark in context.marks:
+            if mark.name == "moves":
+                links = where.final / "pg_tblspc"
+                stray = {
+                    oid: goal
+                    for oid, goal in mark.data["links"].items()
+                    if (links / oid).is_symlink() and os.readlink(links / oid) == str(aside(Path(goal), run))
+                }
+                _relink(where.final, stray, ids)
         return Done({"data_directory": str(where.final)})
 
     def _outputs(self, context: Context, where: places.Layout) -> dict[str, Any]:
