@@ -1,0 +1,42 @@
+"""What is taken back when a step fails: everything reversible of its subject, newest first, once people were touched.
+Pure.
+"""
+
+from __future__ import annotations
+
+from aegis_plan.journal.replay import RunState
+from aegis_plan.plan.plan import Plan
+from aegis_plan.plan.step import Step
+
+
+def undo_order(plan: Plan, state: RunState, failed: Step) -> list[str]:
+    """The steps to undo after `failed`, in that order; empty when nothing has to be taken back.
+
+    Only a subject of which a destructive step was sent is taken back: before that, what was made serves the next
+    attempt. And only while there is a way back: once a step that cannot be undone has altered or removed something
+    (restored data was accepted, say), going back would lose more than it saves. What merely adds, such as an archived
+    piece of log, bars no way."""
+    mine = [step for step in plan.steps if step.subject == failed.subject] if failed.subject else [failed]
+    sent = [step for step in mine if _acted(state, step)]
+    if not any(step.destructive for step in sent):
+        return []
+    if any(state.step(step.id).state == "done" and barring(step) for step in sent):
+        return []
+    order = sorted(
+        (step for step in sent if step.reversible and state.step(step.id).state in ("done", "failed", "waiting")),
+        key=lambda step: (
+            state.step(step.id).began is not None,
+            state.step(step.id).ended or state.step(step.id).began,
+            plan.steps.index(step),
+        ),
+    )
+    return [step.id for step in reversed(order)]
+
+
+def barring(step: Step) -> bool:
+    """Whether no way leads back over this step once it is done."""
+    return not step.reversible and step.symbol not in ("+", "<=")
+
+
+def _acted(state: RunState, step: Step) -> bool:
+    return state.step(step.id).numbers.get("act", 0) > 0

@@ -1,0 +1,466 @@
+"""The steps of one life of a run at work: sent, polled, decided about, settled, taken back. Every change goes through
+the journal first; the fold of the journal is the only state that counts. It never decides by itself: `decide.py` does.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from aegis_plan.clock import Clock
+from aegis_plan.dispatch.contract import Attempt, Dispatcher, Outcome, Progress, Trouble, Verb
+from aegis_plan.errors import AegisError, UnavailableError
+from aegis_plan.journal.file import Draft, Journal
+from aegis_plan.journal.replay import RunState, StepState, counted
+from aegis_plan.plan.plan import Plan
+from aegis_plan.plan.step import Step
+from aegis_plan.run.attempt import START_WITHIN, Workbench
+from aegis_plan.run.decide import MISSES, Decision, Situation, decide
+from aegis_plan.run.events import Event, EventKind, Tell
+from aegis_plan.run.ready import Ready
+from aegis_plan.run.rollback import undo_order
+
+
+@dataclass
+class Flight:
+    """An attempt that was journaled as sent."""
+
+    attempt: Attempt
+    orphaned: bool = False
+    entry: int = 0
+    waits_since: float | None = None
+    """Since when it waits for a mirror; None once it was submitted."""
+    told: Progress | None = None
+    cancelled: bool = False
+
+
+class Work:
+    """The state machine of the steps. One thread uses it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        state: RunState,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        tell: Tell,
+        epoch: Callable[[str], int],
+        may_begin: Callable[[Step], bool],
+        parallel: int,
+    ) -> None:
+        self.plan, self.state, self.journal = plan, state, journal
+        self._dispatcher, self._clock, self._tell = dispatcher, clock, tell
+        self._epoch, self._may_begin, self._parallel = epoch, may_begin, parallel
+        self.steps = {step.id: step for step in plan.steps}
+        self._bench = Workbench(plan, state.run)
+        self._ledgers: dict[str, str] = {}
+        self._away: dict[str, int] = {}
+        self._unsent: dict[str, Verb] = {}
+        self.flights: dict[str, Flight] = {}
+        self._due: list[tuple[float, str]] = []
+        self._judged: set[str] = set()
+        self._blocked: list[str] = []
+        self._order = Ready(plan.steps)
+        self._fill()
+
+    def write(self, *drafts: Draft) -> int:
+        """Journals and takes in; returns the number of the last entry."""
+        for entry in self.journal.append(drafts):
+            self.state.apply(entry)
+        return self.state.count
+
+    def tell(self, kind: EventKind, step: str = "", **data: Any) -> None:
+        self._tell(Event(kind, self._clock.now(), step, data))
+
+    # Resuming
+
+    def _fill(self) -> None:
+        for step in self.plan.steps:
+            mine = self.state.step(step.id)
+            if mine.settled or mine.failed_once:
+                self._order.settle(step.id, self._met(step, mine))
+            elif mine.following and not mine.undoing:
+                heapq.heappush(self._due, (self._clock.monotonic(), step.id))
+
+    def attach(self) -> None:
+        """Takes up what an earlier life left: attempts on their way, outcomes nobody decided about, skips that were
+        not written any more."""
+        drafts: list[Draft] = []
+        for step in self.plan.steps:
+            mine = self.state.step(step.id)
+            if mine.open is not None:
+                sent = mine.open
+                attempt = self._bench.make(
+                    step, self.state, sent["verb"], sent["number"], sent["epoch"], self._clock.now()
+                )
+                self._dispatcher.attach(attempt)
+                self.flights[step.id] = Flight(attempt, orphaned=True)
+            elif mine.undecided:
+                outcome = Outcome.model_validate({k: v for k, v in mine.last.items() if k != "verb"})
+                counts = (mine.failures, mine.misses, mine.doubts)
+                drafts += self._decide(step, mine, mine.last["verb"], outcome, counts, orphaned=True)
+        self.write(*drafts)
+        ended = {step.id for step in self.plan.steps if self._over(step)}
+        self.write(*self._skips(ended, "what it needs did not succeed"))
+
+    def _over(self, step: Step) -> bool:
+        mine = self.state.step(step.id)
+        return (mine.settled or mine.failed_once) and not self._met(step, mine)
+
+    def _skips(self, ended: set[str], cause: str) -> list[Draft]:
+        """Ends all that never began and needs one of `ended`, directly or by others."""
+        lost, drafts = set(ended), []
+        for step in self.plan.steps:
+            if lost.isdisjoint(step.needs):
+                continue
+            mine = self.state.step(step.id)
+            lost.add(step.id)
+            if not mine.settled and not mine.numbers:
+                drafts.append(Draft("settled", step.id, {"state": "skipped", "cause": cause}))
+        return drafts
+
+    # Sending
+
+    def begin(self) -> None:
+        """Sends what may begin now, as far as there is room."""
+        flights: list[Flight] = []
+        drafts: list[Draft] = []
+        now = self._clock.monotonic()
+        while self._due and self._due[0][0] <= now and self._room(flights):
+            _, name = heapq.heappop(self._due)
+            mine = self.state.step(name)
+            verb = mine.following or self._unsent.get(name, "")
+            if verb and mine.state == "waiting" and not any(name in order for order in self.state.rollbacks.values()):
+                self._send(name, cast(Verb, verb), flights, drafts)
+        for name in self._undo_next():
+            mine = self.state.step(name)
+            self._send(name, cast(Verb, mine.following) if mine.undoing and mine.following else "undo", flights, drafts)
+        self._blocked = []
+        while self._room(flights):
+            found = self._order.pop()
+            if found is None:
+                break
+            if self.state.step(found).state != "waiting" or self.state.step(found).following:
+                continue
+            if not self._may_begin(self.steps[found]):
+                self._blocked.append(found)
+                continue
+            self._send(found, "act", flights, drafts)
+        for name in self._blocked:
+            self._order.put_back(name)
+        if not drafts:
+            return
+        first = self.state.count
+        self.write(*drafts)
+        self._announce(drafts)
+        numbers = {draft.data.get("key"): first + place for place, draft in enumerate(drafts, 1)}
+        for flight in flights:
+            step = self.steps[flight.attempt.step]
+            flight.entry = numbers[flight.attempt.key]
+            self.flights[step.id] = flight
+            self.tell("step-begun", step.id, verb=flight.attempt.verb, number=flight.attempt.number)
+            if step.destructive or not step.reversible or step.approve:
+                flight.waits_since = self._clock.monotonic()
+            else:
+                self._submit(flight)
+
+    def hand_over(self, limit: float, regardless: bool) -> AegisError | None:
+        """Submits attempts whose journal entry reached a mirror by now. Returns why it cannot, when a mirror is later
+        than `limit` seconds; `regardless` goes on without one."""
+        for flight in list(self.flights.values()):
+            if flight.waits_since is None:
+                continue
+            late = self._clock.monotonic() - flight.waits_since
+            if self.journal.mirrored(flight.entry, 0.0 if len(self.flights) > 1 else 0.02):
+                self._submit(flight)
+            elif late > limit and regardless:
+                self.tell("mirror-late", flight.attempt.step, seconds=late)
+                self._submit(flight)
+            elif late > limit:
+                trouble = self.journal.mirror_trouble
+                return UnavailableError(
+                    "mirror-unreachable",
+                    "the journal has no copy outside, and the next step must not go without one",
+                    f"{flight.attempt.step}: {trouble.detail if trouble else 'no answer'}",
+                    "see that a state repository can be reached, then resume; --break-glass goes on without",
+                )
+        return None
+
+    def withdraw(self) -> None:
+        """Takes back the attempts that were never submitted."""
+        for name, flight in list(self.flights.items()):
+            if flight.waits_since is not None:
+                trouble = Trouble(code="run-stopping", summary="the run stopped before it was handed over")
+                self._conclude(
+                    [(name, flight, Outcome(key=flight.attempt.key, verdict="not_started", trouble=trouble))]
+                )
+
+    def cancel(self, reason: str) -> None:
+        """Asks all running attempts to stop, once."""
+        self.withdraw()
+        for flight in self.flights.values():
+            if not flight.cancelled:
+                flight.cancelled = True
+                self._dispatcher.cancel(flight.attempt.key, reason)
+
+    def _room(self, flights: list[Flight]) -> bool:
+        return len(self.flights) + len(flights) < self._parallel
+
+    def _submit(self, flight: Flight) -> None:
+        flight.waits_since = None
+        self._dispatcher.submit(flight.attempt.model_copy(update={"start_by": self._clock.now() + START_WITHIN}))
+
+    def _send(self, name: str, verb: Verb, flights: list[Flight], drafts: list[Draft]) -> None:
+        step, mine = self.steps[name], self.state.step(name)
+        number = mine.numbers.get(verb, 0) + 1
+        try:
+            ledger = self._ledgers.get(step.site) or self._dispatcher.ledger(step.site)
+            attempt = self._bench.make(step, self.state, verb, number, self._epoch(step.lease), self._clock.now())
+        except UnavailableError as error:
+            self._away[name] = self._away.get(name, 0) + 1
+            if self._away[name] <= MISSES:
+                # Nothing was sent and nothing needs to be journaled: it is simply not ready yet.
+                self.tell("retry", name, why=error.summary, delay=step.retry_delay)
+                self._unsent[name] = verb
+                heapq.heappush(self._due, (self._clock.monotonic() + step.retry_delay, name))
+                return
+            drafts += self._refused(step, mine, verb, error)
+            return
+        except AegisError as error:
+            drafts += self._refused(step, mine, verb, error)
+            return
+        self._ledgers[step.site] = ledger
+        self._away.pop(name, None)
+        self._unsent.pop(name, None)
+        flights.append(Flight(attempt))
+        data = attempt.model_dump(
+            mode="json", include={"verb", "number", "epoch", "site", "action", "resource", "params"}
+        )
+        drafts.append(Draft("sent", name, {"key": attempt.key, "ledger": ledger, "subject": step.subject, **data}))
+
+    def _refused(self, step: Step, mine: StepState, verb: Verb, error: AegisError) -> list[Draft]:
+        """A step that could not even be made into an attempt."""
+        if verb != "act" or mine.numbers:
+            return [Draft("asked", step.id, {"question": f"{error.summary}: {error.detail}"})]
+        return self._settle(step, "failed", "it could not be sent", trouble=error.as_data())
+
+    # Outcomes
+
+    def collect(self) -> bool:
+        """Polls everything on its way; returns whether something ended."""
+        ended: list[tuple[str, Flight, Outcome]] = []
+        for name, flight in self.flights.items():
+            if flight.waits_since is not None:
+                continue
+            found = self._dispatcher.poll(flight.attempt.key)
+            if isinstance(found, Outcome):
+                ended.append((name, flight, found))
+            elif found != flight.told:
+                flight.told = found
+                self.tell("progress", name, **found.model_dump(exclude={"key"}))
+        if ended:
+            self._conclude(ended)
+        return bool(ended)
+
+    def _conclude(self, ended: Iterable[tuple[str, Flight, Outcome]]) -> None:
+        drafts: list[Draft] = []
+        for name, flight, outcome in ended:
+            step, mine = self.steps[name], self.state.step(name)
+            outcome = self._trusted(mine, outcome)
+            verb = flight.attempt.verb
+            data = outcome.model_dump(mode="json", exclude_defaults=True)
+            drafts.append(Draft("outcome", name, {"key": outcome.key, "verb": verb, "outcome": data}))
+            counts = counted(mine, verb, outcome.verdict)
+            del self.flights[name]
+            drafts += self._decide(step, mine, verb, outcome, counts, flight.orphaned)
+        self.write(*drafts)
+        self._announce(drafts)
+
+    def _trusted(self, mine: StepState, outcome: Outcome) -> Outcome:
+        """What another ledger than the one journaled says of a key is not known."""
+        wanted = (mine.open or {}).get("ledger", "")
+        if not outcome.ledger or not wanted or outcome.ledger == wanted or outcome.verdict == "unknown":
+            return outcome
+        trouble = Trouble(
+            code="another-ledger",
+            summary="the site's ledger is not the one that the attempt was sent to",
+            detail="the site folder was replaced or restored since",
+            hint="find out at the site whether the step took effect, then answer",
+        )
+        return outcome.model_copy(update={"verdict": "unknown", "answer": None, "trouble": trouble})
+
+    def _decide(
+        self,
+        step: Step,
+        mine: StepState,
+        verb: Verb,
+        outcome: Outcome,
+        counts: tuple[int, int, int],
+        orphaned: bool,
+    ) -> list[Draft]:
+        undoing = mine.undoing or verb == "undo"
+        decision = decide(
+            Situation(
+                verb=verb,
+                verdict=outcome.verdict,
+                answer=outcome.answer,
+                undoing=undoing,
+                repeatable=step.repeatable,
+                retries=max(1, step.retries) if undoing else step.retries,
+                retry_delay=step.retry_delay,
+                failures=counts[0],
+                misses=counts[1],
+                doubts=counts[2],
+                stopping=bool(self.state.stopping),
+                orphaned=orphaned,
+            )
+        )
+        return self._carry_out(step, decision, outcome)
+
+    def _carry_out(self, step: Step, decision: Decision, outcome: Outcome) -> list[Draft]:
+        if decision.kind == "done":
+            return self._settle(step, "done")
+        if decision.kind == "ask":
+            return [Draft("asked", step.id, {"question": decision.why})]
+        decided = Draft(
+            "decided",
+            step.id,
+            {"decision": decision.kind, "why": decision.why, "next": decision.follow, "delay": decision.delay},
+        )
+        if decision.kind == "fail":
+            trouble = outcome.trouble.model_dump() if outcome.trouble else None
+            return [decided, *self._settle(step, "failed", decision.why, trouble=trouble)]
+        if decision.settles:
+            return [decided, *self._settle(step, "done" if decision.kind == "satisfied" else "undone", decision.why)]
+        heapq.heappush(self._due, (self._clock.monotonic() + decision.delay, step.id))
+        return [decided]
+
+    def _settle(self, step: Step, state: str, cause: str = "", **data: Any) -> list[Draft]:
+        """The end of a step, and of all that can never begin after it."""
+        drafts = [Draft("settled", step.id, {"state": state, "cause": cause, **data})]
+        if state in ("undone", "undo-failed"):
+            return drafts
+        met = state == "done" or bool(data.get("passed_over")) or (state == "failed" and step.on_error == "continue")
+        return drafts + self._lose(step, self._order.settle(step.id, met))
+
+    def _lose(self, step: Step, lost: list[str]) -> list[Draft]:
+        return [
+            Draft("settled", name, {"state": "skipped", "cause": f"{step.id} did not succeed"})
+            for name in lost
+            if not self.state.step(name).settled
+        ]
+
+    def _announce(self, drafts: list[Draft]) -> None:
+        for draft in drafts:
+            mine = self.state.step(draft.step)
+            if draft.kind == "settled":
+                took = (mine.ended - mine.began).total_seconds() if mine.ended and mine.began else None
+                self.tell(
+                    "step-settled",
+                    draft.step,
+                    state=mine.state,
+                    seconds=took,
+                    cause=mine.cause,
+                    trouble=mine.trouble,
+                    findings=list(mine.findings),
+                )
+            elif draft.kind == "asked":
+                self.tell("asked", draft.step, question=mine.cause, trouble=mine.trouble)
+            elif draft.kind == "decided" and draft.data.get("next") and draft.data["decision"] != "hold":
+                self.tell("retry", draft.step, **{k: draft.data[k] for k in ("why", "next", "delay")})
+
+    @staticmethod
+    def _met(step: Step, mine: StepState) -> bool:
+        if mine.state == "done" or mine.passed_over:
+            return True
+        return mine.failed_once and step.on_error == "continue"
+
+    # Rolling back
+
+    def roll_back(self) -> None:
+        """Decides about subjects in which a step failed, once nothing of them is on its way."""
+        for step in self.plan.steps if any(mine.failed_once for mine in self.state.steps.values()) else ():
+            mine = self.state.step(step.id)
+            if not mine.failed_once or mine.passed_over or step.on_error == "continue" or step.id in self._judged:
+                continue
+            subject = step.subject or step.id
+            if any(self.steps[name].subject == step.subject for name in self.flights):
+                continue
+            self._judged.add(step.id)
+            if subject in self.state.rollbacks:
+                continue
+            order = undo_order(self.plan, self.state, step)
+            if not order:
+                continue
+            drafts = [
+                Draft(
+                    "decided",
+                    step.id,
+                    {"decision": "roll-back", "subject": subject, "undo": order, "why": f"{step.id} failed"},
+                )
+            ]
+            drafts += self._given_up(step, order)
+            self.write(*drafts)
+            self.tell("rolling-back", step.id, subject=subject, undo=order)
+            self._announce(drafts)
+
+    def _given_up(self, failed: Step, order: list[str]) -> list[Draft]:
+        """What is left of a subject that is taken back, and all that needs it, never begins."""
+        drafts = []
+        for step in self.plan.steps:
+            mine = self.state.step(step.id)
+            if step.subject == failed.subject and step.id not in order and mine.state == "waiting":
+                drafts.append(Draft("settled", step.id, {"state": "skipped", "cause": f"{step.subject} is taken back"}))
+        known = {draft.step for draft in drafts}
+        return drafts + [
+            draft
+            for draft in self._skips({*order, *known}, f"{failed.subject} is taken back")
+            if draft.step not in known and draft.step not in order
+        ]
+
+    def _undo_next(self) -> list[str]:
+        """The next undo of each subject; one at a time, strictly in order."""
+        found = []
+        now = self._clock.monotonic()
+        for order in self.state.rollbacks.values():
+            for name in order:
+                mine = self.state.step(name)
+                if mine.state in ("undone", "undo-failed") or (mine.state == "skipped" and mine.undoing):
+                    continue
+                waits = any(due > now for due, other in self._due if other == name)
+                if name not in self.flights and mine.state != "asked" and not waits:
+                    found.append(name)
+                break
+        return found
+
+    # Waiting
+
+    def next_due(self) -> float | None:
+        """Seconds until something is to be sent, or None."""
+        return max(0.0, self._due[0][0] - self._clock.monotonic()) if self._due else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way and nothing can be sent unless a person says something."""
+        return not self.flights and not self._due and not self._blocked and not self._undo_next()
+
+    @property
+    def blocked(self) -> list[str]:
+        """Steps that wait for an approval."""
+        return self._blocked
+
+    # A person's word
+
+    def settle(self, step: Step, state: str, cause: str, *before: Draft, **data: Any) -> None:
+        """Ends a step on a person's word."""
+        drafts = [*before, *self._settle(step, state, cause, **data)]
+        self.write(*drafts)
+        self._announce(drafts)
+
+    def follow(self, step: Step, verb: Verb, why: str, *before: Draft) -> None:
+        """Sends a verb on a person's word, with fresh patience."""
+        heapq.heappush(self._due, (self._clock.monotonic(), step.id))
+        self.write(*before, Draft("decided", step.id, {"decision": verb, "why": why, "next": verb, "anew": True}))
