@@ -55,14 +55,14 @@ def command(
         plan, digest = read_plan(file)
         with world(plan.documents, plan.documents_digest) as seen:
             _same_documents(plan.system, plan.documents_digest)
-            applying.refuse_stale(seen, plan, digest)
+            snapshot = applying.fresh_look(seen, plan, digest, break_glass)
             if not as_json:
                 show_plan(plan, session.console())
             if not plan.steps:
                 return 0
             how = applying.approve(session, plan, digest, yes=yes, approved=approved)
             return applying.carry_out(
-                session, seen, plan, digest, new_id(seen.clock.now()), how,
+                session, seen, plan, digest, new_id(seen.clock.now()), how, snapshot,
                 lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,
             ).exit_code  # fmt: skip
     loaded = load_documents()
@@ -98,17 +98,16 @@ def plan_and_apply(
     if not plan.steps and not plan.blocked:
         return EXIT_BREACH if plan.breached else 0
     how = applying.approve(session, plan, digest, yes=yes, approved=approved)
-    if how == "terminal":
-        # People think for a while; the world may have moved meanwhile.
-        applying.refuse_stale(seen, plan, digest)
+    # People think for a while; the world may have moved meanwhile.
+    snapshot = applying.fresh_look(seen, plan, digest, break_glass) if how == "terminal" else plan.snapshot
     return applying.carry_out(
-        session, seen, plan, digest, new_id(seen.clock.now()), how,
+        session, seen, plan, digest, new_id(seen.clock.now()), how, snapshot,
         lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,
     ).exit_code  # fmt: skip
 
 
 def _same_documents(system: str, digest: str) -> None:
-    """Raises StaleError `documents-changed` when the documents of the same system here are not the plan's."""
+    """Raises StaleError `plan-documents-differ` when the documents of the same system here are not the plan's."""
     from aegis_plan.cli.wire import load_documents
 
     try:
@@ -120,7 +119,7 @@ def _same_documents(system: str, digest: str) -> None:
         return
     if loaded.documents.system.name == system and loaded.digest != digest:
         raise StaleError(
-            "documents-changed",
+            "plan-documents-differ",
             "the documents are no longer those of the plan",
             "they were changed after the plan was made",
             "make a new plan; to apply this one all the same, do it in a folder without the documents",

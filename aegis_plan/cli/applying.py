@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,9 +17,12 @@ from aegis_plan.errors import EXIT_INTERRUPTED, AegisError, StaleError, UsageErr
 if TYPE_CHECKING:
     from aegis_plan.cli.session import Session
     from aegis_plan.cli.wire import World
+    from aegis_plan.observe.snapshot import Snapshot
     from aegis_plan.plan.plan import Plan
     from aegis_plan.plan.step import Step
-    from aegis_plan.run.approval import Approval
+    from aegis_plan.repositories.contract import Repository
+    from aegis_plan.run.approval import Approval, Approver
+    from aegis_plan.run.events import Tell
     from aegis_plan.run.executor import Executor
     from aegis_plan.run.result import Result
 
@@ -74,8 +76,8 @@ def _ask(question: str) -> str:
     return sys.stdin.readline()
 
 
-def refuse_stale(world: World, plan: Plan, digest: str) -> None:
-    """Looks again and raises StaleError with what differs when the plan no longer fits the world, or was applied.
+def fresh_look(world: World, plan: Plan, digest: str, break_glass: str = "") -> Snapshot:
+    """Looks again; StaleError says what differs when the plan no longer fits the world, or was applied.
 
     Raises StaleError `plan-applied`, `plan-stale`."""
     from aegis_plan.cli.planning import plan_from
@@ -85,14 +87,15 @@ def refuse_stale(world: World, plan: Plan, digest: str) -> None:
 
     applied: StaleError | None = None
     try:
-        if plan.steps:
-            refuse_used(world.authority(), plan.system, digest)
+        authority = state_authority(world, break_glass)
+        if plan.steps and authority is not None:
+            refuse_used(authority, plan.system, digest)
     except StaleError as error:
         applied = error
     snapshot = world.observe(plan.intent.stores or None, plan.intent.sites_down)
     drifts = stale(plan, snapshot)
     if not drifts and applied is None:
-        return
+        return snapshot
     now = plan_from(plan.documents, plan.documents_digest, plan.intent, snapshot, plan.tool)
     lines = list(difference(plan, now))
     detail = applied.detail if applied else "; ".join(str(drift) for drift in drifts[:5])
@@ -177,49 +180,66 @@ def carry_out(
     digest: str,
     run: str,
     how: str,
+    snapshot: Snapshot,
     *,
     resume: bool = False,
     lock_timeout: float = 0.0,
     break_glass: str = "",
     as_json: bool = False,
-    verbose: bool = True,
 ) -> Result:
-    """Applies or resumes, tells the progress and the summary."""
+    """Applies or resumes, telling progress and summary. `snapshot` is fresh: the plan's facts are held against it."""
     from aegis_plan.cli.version import version
+    from aegis_plan.journal.mirror import Mirror
     from aegis_plan.report.events import line, version_line
     from aegis_plan.report.progress import Lines, View
     from aegis_plan.report.result import show_result
+    from aegis_plan.run.executor import Executor
 
-    folder = world.here.folder / "runs" / run
-    if as_json:
-        click.echo(version_line(version(), world.clock.now()))
-        lines = Lines(click.echo)
-        executor = _executor(world, plan, digest, run, folder, lines.tell, None, lock_timeout, break_glass, how)
+    authority = state_authority(world, break_glass)
+    copies = [*([authority] if authority else []), *world.mirrors()]
+    mirror = Mirror(copies, plan.system, run, sealer(world)) if copies else None
+
+    def go(tell: Tell, approver: Approver) -> Result:
+        executor = Executor(
+            plan,
+            digest,
+            run,
+            world.here.folder / "runs" / run,
+            world.dispatcher,
+            authority,
+            world.clock,
+            approver,
+            tell,
+            who=who(),
+            snapshot=snapshot,
+            mirror=mirror,
+            break_glass=break_glass,
+            approved=how,
+            lock_timeout=lock_timeout,
+        )
         with interruptible(executor):
-            result = executor.resume() if resume else executor.apply()
+            return executor.resume() if resume else executor.apply()
+
+    if as_json:
+        from aegis_plan.run.approval import nobody
+
+        click.echo(version_line(version(), world.clock.now()))
+        result = go(Lines(click.echo).tell, nobody)
         click.echo(line("result", world.clock.now(), f"run {run}: {result.verdict}", **result.as_data()))
         return result
     out = session.console()
+    out.print()
     with View(plan, out) as view:
-        asker = Asker(session, view.pause, view.go_on)
-        executor = _executor(world, plan, digest, run, folder, view.tell, asker, lock_timeout, break_glass, how)
-        with interruptible(executor):
-            result = executor.resume() if resume else executor.apply()
-    if verbose or result.verdict != "done":
-        show_result(result, out)
+        result = go(view.tell, Asker(session, view.pause, view.go_on))
+    show_result(result, out)
     return result
 
 
-def _executor(
-    world: World,
-    plan: Plan,
-    digest: str,
-    run: str,
-    folder: Path,
-    tell: Callable[[Any], None],
-    asker: Asker | None,
-    lock_timeout: float,
-    break_glass: str,
-    how: str,
-) -> Executor:
-    raise NotImplementedError
+def state_authority(world: World, break_glass: str) -> Repository | None:
+    """Where leases and used plans are kept; None when it cannot be opened and that was accepted with a reason."""
+    try:
+        return world.authority()
+    except AegisError:
+        if break_glass:
+            return None
+        raise

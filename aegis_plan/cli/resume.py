@@ -48,7 +48,17 @@ def command(
             send(folder, "retry", seen.clock, step=step, by=applying.who())
         if not as_json:
             click.echo(f"Goes on with run {folder.name}.")
+        snapshot = seen.observe(plan.intent.stores or None, plan.intent.sites_down)
         return applying.carry_out(
-            session, seen, plan, digest, folder.name, "",
-            resume=True, lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,
-        ).exit_code  # fmt: skip
+            session,
+            seen,
+            plan,
+            digest,
+            folder.name,
+            "",
+            snapshot,
+            resume=True,
+            lock_timeout=lock_timeout,
+            break_glass=break_glass,
+            as_json=as_json,
+        ).exit_code

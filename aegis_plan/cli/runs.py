@@ -30,7 +30,7 @@ def command(session: Session, run: str | None, site_file: Path | None, as_json: 
         return
     from aegis_plan.report.result import VERDICT_WORDS, headline
 
-    rows = []
+    rows: list[dict[str, str | None]] = []
     for name in all_runs(folder):
         try:
             result, plan = _result(folder / name)

@@ -39,7 +39,7 @@ def command(session: Session, path: Path | None, as_json: bool) -> int:
     for warning in loaded.warnings:
         show_finding(
             PlanFinding(
-                severity=warning.severity,  # type: ignore[arg-type]  # a Finding holds the same words as text
+                severity=warning.severity,
                 code=warning.code,
                 summary=warning.summary,
                 detail=warning.detail,

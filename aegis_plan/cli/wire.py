@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aegis_plan.dispatch.local import LocalDispatcher
     from aegis_plan.documents.load import Loaded
     from aegis_plan.documents.model import Documents
-    from aegis_plan.observe.snapshot import Snapshot
+    from aegis_plan.observe.snapshot import PastDuration, Snapshot
     from aegis_plan.repositories.contract import Repository
     from aegis_plan.site.secrets import Resolver
     from aegis_plan.site.sitefile import SiteFile
@@ -187,7 +187,7 @@ class World:
             sites_down=sites_down,
         )
 
-    def durations(self) -> tuple[object, ...]:
+    def durations(self) -> tuple[PastDuration, ...]:
         """How long steps took in earlier runs of this host; nothing when this host has no runs."""
         from aegis_plan.journal.history import past
         from aegis_plan.observe.snapshot import PastDuration

@@ -56,8 +56,8 @@ def show_result(result: Result, out: Console) -> None:
             out.print(line.append(f": {letters(out, str(trouble.get('summary')))}"))
             for prefix, name in (("", "detail"), ("hint: ", "hint")):
                 if trouble.get(name):
-                    text = Text(letters(out, prefix + str(trouble[name])))
-                    out.print(Padding(text, (0, 0, 0, 2), expand=False))
+                    said = Text(letters(out, prefix + str(trouble[name])))
+                    out.print(Padding(said, (0, 0, 0, 2), expand=False))
     for step_id, question in result.questions.items():
         out.print(Text(f"{step_id} ", style="name").append(letters(out, question)))
         out.print(Text(f"  aegis resume {result.run} --answer {step_id}=done (or not-done)", style="quiet"))

@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aegis_plan.errors import AegisError
 
@@ -162,10 +163,10 @@ def reaches(user: str, path: Path) -> bool:
         check=False,
         **_identity(user),
     )
-    return done.returncode == 0
+    return bool(done.returncode == 0)
 
 
-def _identity(user: str | None) -> dict[str, object]:
+def _identity(user: str | None) -> dict[str, Any]:
     if user is None:
         return {}
     entry = pwd.getpwnam(user)

@@ -189,9 +189,10 @@ class Story:
             )
         if compared.lost:
             out.print(
-                f"  {compared.lost} of {compared.acknowledged} acknowledged changes were younger than the last archived log:\n"
-                f"  they are lost, the last {span(compared.lost_seconds)} before the disaster. Had the data directory been\n"
-                "  readable, the plan would have fetched them from it; a log stream loses seconds at most."
+                f"  {compared.lost} of {compared.acknowledged} acknowledged changes were younger than the last\n"
+                f"  archived log and are lost: the last {span(compared.lost_seconds)} before the disaster.\n"
+                "  Had the data directory been readable, they would have been fetched from it;\n"
+                "  a log stream loses seconds at most."
             )
         else:
             out.print("  No acknowledged change is lost.")
