@@ -36,15 +36,18 @@ def problems(root: Node, near: Nearest) -> Iterator[AegisError]:
     """An error for each name that nothing declares."""
     for pattern, sections in _USES:
         known = {name for section in sections for name in _names(root, section)}
+        ordered = tuple(sorted(known))
         noun = " or ".join(_NOUN[section] for section in sections)
         for path, node in root.each(pattern.split("/")):
             if isinstance(node.value, str) and node.value not in known and not _no_tier(pattern, node.value):
-                yield _unknown(noun, node.value, path, known, root, near)
+                yield _unknown(noun, node.value, path, ordered, root, near)
     for pattern, section in _KEYS:
+        known = _names(root, section)
+        ordered = tuple(sorted(known))
         for path, node in root.each(pattern.split("/")):
             for name in node.value if isinstance(node.value, dict) else ():
-                if name not in _names(root, section):
-                    yield _unknown(_NOUN[section], name, (*path, name), _names(root, section), root, near, key=True)
+                if name not in known:
+                    yield _unknown(_NOUN[section], name, (*path, name), ordered, root, near, key=True)
     yield from _members(root, near)
     yield from _needs(root, near)
     for name in sorted(_names(root, "services") & _names(root, "stores")):
@@ -69,7 +72,7 @@ def _no_tier(pattern: str, value: str) -> bool:
 
 
 def _unknown(
-    noun: str, name: str, path: Path, known: set[str], root: Node, near: Nearest, *, key: bool = False
+    noun: str, name: str, path: Path, known: tuple[str, ...], root: Node, near: Nearest, *, key: bool = False
 ) -> AegisError:
     shown = name if len(name) <= 80 else f"{name[:80]}..."
     return AegisError(
@@ -87,11 +90,12 @@ def _members(root: Node, near: Nearest) -> Iterator[AegisError]:
             members = root.at((*path[:2], "members"))
             known = set(members.value) if members is not None and isinstance(members.value, dict) else set()
             if isinstance(node.value, str) and node.value not in known:
-                yield _unknown("member", node.value, path, known, root, near)
+                yield _unknown("member", node.value, path, tuple(sorted(known)), root, near)
 
 
 def _needs(root: Node, near: Nearest) -> Iterator[AegisError]:
     """Own steps wait for own steps of the same scenario, for services, or for stores."""
+    elsewhere = _names(root, "services") | _names(root, "stores")
     for scenario, steps in root.each(("scenarios", "*", "steps")):
         own: dict[str, Path] = {}
         for path, _step in steps.each(("*", "*"), scenario):
@@ -105,7 +109,8 @@ def _needs(root: Node, near: Nearest) -> Iterator[AegisError]:
                     root.place(path, key=True),
                 )
             own.setdefault(name, path)
-        known = set(own) | _names(root, "services") | _names(root, "stores")
+        known = set(own) | elsewhere
+        ordered = tuple(sorted(known))
         for path, node in steps.each(("*", "*", "needs", "[]"), scenario):
             if isinstance(node.value, str) and node.value not in known:
-                yield _unknown("step of this scenario, service or store", node.value, path, known, root, near)
+                yield _unknown("step of this scenario, service or store", node.value, path, ordered, root, near)

@@ -13,8 +13,8 @@ class Nearest:
         self.left = comparisons
 
     def hint(self, word: str, known: Iterable[str]) -> str:
-        """`did you mean 'x'?`, or what is known when nothing is near."""
-        words = sorted(known)
+        """`did you mean 'x'?`, or what is known when nothing is near. A tuple is taken as sorted already."""
+        words = known if isinstance(known, tuple) else tuple(sorted(known))
         if not words:
             return "none is declared"
         if len(words) <= self.left and len(word) <= 100:

@@ -19,6 +19,8 @@ from aegis_plan.documents.tree import Node, Path, dotted
 from aegis_plan.errors import AegisError
 
 _RECIPIENT = re.compile(r"age1[a-z0-9]{20,2000}")
+_MOST_CIRCLES = 20
+"""Circles overlap, and breaking one breaks others: more at once tell nothing."""
 _SECRET_FIELDS = (("repositories", "*", "secret_key"),)
 
 
@@ -87,7 +89,7 @@ def cycles(root: Node) -> Iterator[AegisError]:
         if start not in done:
             trail, stack = [start], [(start, iter(uses[start]))]
         places = {start: 0}
-        while stack:
+        while stack and len(told) < _MOST_CIRCLES:
             name, rest = stack[-1]
             following = next(rest, None)
             if following is None:
