@@ -42,6 +42,8 @@ class Cluster:
     checksums: bool
     settings: Mapping[str, int]
     """Settings of the primary that a replay needs at least."""
+    kept: Mapping[str, str]
+    """Settings that change stored data when a server runs without them: it drops commit timestamps at once."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def cluster(binaries: str, directory: str | Path) -> Cluster:
                 "max_prepared_transactions": int(fields["max_prepared_xacts setting"]),
                 "max_locks_per_transaction": int(fields["max_locks_per_xact setting"]),
             },
+            kept={name: fields[f"{name} setting"] for name in ("track_commit_timestamp", "wal_log_hints", "wal_level")},
         )
     except (KeyError, ValueError):
         raise AegisError(

@@ -90,6 +90,7 @@ class Private:
             "max_replication_slots": "0" if goal is None else "10",
             "shared_preload_libraries": preload(self.params, self.where),
             "autovacuum": "off",
+            **self.found.kept,
         }
         for name, value in {**self.found.settings, **raised}.items():
             chosen[name] = str(max(value, {"max_connections": 20}.get(name, 0)))
