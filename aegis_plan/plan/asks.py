@@ -18,7 +18,7 @@ def asks(
 ) -> dict[str, Ask]:
     """One question for each of the stores, in the order of tiers and names."""
     tiers = store_tiers(documents)
-    durations = _durations(snapshot)
+    durations = durations_of(snapshot)
     made = {}
     for name in sorted(stores, key=lambda name: (tiers[name], name)):
         store = documents.stores[name]
@@ -57,7 +57,8 @@ def store_tiers(documents: Documents) -> dict[str, int]:
     return {name: reached.get(name, lowest) for name in documents.stores}
 
 
-def _durations(snapshot: Snapshot) -> Durations:
+def durations_of(snapshot: Snapshot) -> Durations:
+    """Past runs by action and subject: mean seconds, mean bytes, count."""
     known = {(past.action, past.subject): (past.seconds, past.bytes, past.count) for past in snapshot.durations}
     return lambda action, subject: known.get((action, subject))
 

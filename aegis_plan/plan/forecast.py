@@ -111,7 +111,7 @@ def forecast_recovery(
     findings = [
         PlanFinding(
             severity="breach",
-            code=f"{forecast.objective}-breach",
+            code="rto-breach" if forecast.objective == "rto" else "rpo-breach",
             summary="the recovery would take longer than the objective allows"
             if forecast.objective == "rto"
             else "the recovery would lose more than the objective allows",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.errors import AegisError, UsageError
 from aegis_plan.observe.snapshot import Snapshot
-from aegis_plan.plan.asks import asks, store_tiers
+from aegis_plan.plan.asks import asks, durations_of, store_tiers
 from aegis_plan.plan.forecast import forecast_recovery
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding
@@ -42,6 +42,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     points: dict[str, RecoveryPoint] = {}
     accepted: dict[str, str] = {}
     member = intent.options.get("member")
+    past = durations_of(snapshot)
     questions = asks(documents, snapshot, names, down)
     for name, ask in questions.items():
         wanted = member if member in ask.store.members or len(questions) == 1 else None
@@ -57,9 +58,9 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     home = _home(documents, steps, down)
     if not intent.beside:
         hanging = dependents(documents, names, scenario.affects.services if scenario is not None else ())
-        steps.extend(service_steps(documents, hanging, accepted, home, down))
+        steps.extend(service_steps(documents, hanging, accepted, home, down, past))
     if scenario is not None and not intent.beside:
-        steps = own_steps(documents, scenario, steps, accepted, home)
+        steps = own_steps(documents, scenario, steps, accepted, home, past)
     try:
         line = ordered(steps)
     except AegisError as error:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from aegis_plan.documents.model import Documents, OwnStep, Scenario
+from aegis_plan.plan.asks import Durations
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.step import PHASES, Estimate, Phase, Step, new_step
 
@@ -55,7 +57,12 @@ def dependents(documents: Documents, stores: Sequence[str], also: Sequence[str] 
 
 
 def service_steps(
-    documents: Documents, names: Sequence[str], accepted: Mapping[str, str], home: str, sites_down: Sequence[str]
+    documents: Documents,
+    names: Sequence[str],
+    accepted: Mapping[str, str],
+    home: str,
+    sites_down: Sequence[str],
+    durations: Durations,
 ) -> list[Step]:
     """A start and a health gate for each service, after the stores and services that it uses.
 
@@ -72,7 +79,6 @@ def service_steps(
         needs += [last[used] for used in _through(documents, service.uses, last) if last[used]]
         declared = (f"services/{name}", f"sites/{site}")
         if service.start is not None:
-            seconds = service.start.estimate.total_seconds() if service.start.estimate is not None else None
             params: dict[str, object] = {"run": list(service.start.command)}
             if service.stop is not None:
                 params["undo"] = list(service.stop.command)
@@ -93,7 +99,7 @@ def service_steps(
                     declared=declared,
                     needs=tuple(dict.fromkeys(needs)),
                     reversible=service.stop is not None,
-                    estimate=Estimate(seconds=seconds, basis="declared") if seconds is not None else Estimate(),
+                    estimate=_estimate(durations, "command", name, service.start.estimate),
                     seconds=service.start.timeout.total_seconds(),
                 )
             )
@@ -114,6 +120,7 @@ def service_steps(
                     declared=declared,
                     needs=tuple(dict.fromkeys(needs)),
                     gate=True,
+                    estimate=_estimate(durations, "health", name, None),
                     seconds=service.health.within.total_seconds() + 30.0,
                 )
             )
@@ -137,7 +144,12 @@ def _through(documents: Documents, uses: Sequence[str], last: Mapping[str, str])
 
 
 def own_steps(
-    documents: Documents, scenario: Scenario, steps: Sequence[Step], accepted: Mapping[str, str], home: str
+    documents: Documents,
+    scenario: Scenario,
+    steps: Sequence[Step],
+    accepted: Mapping[str, str],
+    home: str,
+    durations: Durations,
 ) -> list[Step]:
     """The scenario's own steps, and the given ones made to wait for those that come before anything is touched.
 
@@ -172,7 +184,9 @@ def own_steps(
             needs += [step for step in accepted.values() if step not in needs]
         if phase in ("verify", "traffic", "notify"):
             needs += [gate for at, gate in gates if at <= tier and gate not in needs]
-        made.append(_own(documents, f"{phase}.{name}", name, phase, tier, tuple(dict.fromkeys(needs)), own, home))
+        made.append(
+            _own(documents, f"{phase}.{name}", name, phase, tier, tuple(dict.fromkeys(needs)), own, home, durations)
+        )
     before = tuple(step.id for step in made if step.phase in ("declare", "isolate"))
     if not before:
         return [*steps, *made]
@@ -183,6 +197,15 @@ def own_steps(
         for step in steps
     ]
     return [*waiting, *made]
+
+
+def _estimate(durations: Durations, action: str, subject: str, declared: timedelta | None) -> Estimate:
+    """What was measured goes before what was declared."""
+    past = durations(action, subject)
+    if past is not None:
+        seconds, _, count = past
+        return Estimate(seconds=seconds, basis=f"measured {'once' if count == 1 else f'{count} times'}")
+    return Estimate(seconds=declared.total_seconds(), basis="declared") if declared is not None else Estimate()
 
 
 def _own_need(step: Step, before: tuple[str, ...]) -> bool:
@@ -198,6 +221,7 @@ def _own(
     needs: tuple[str, ...],
     own: OwnStep,
     home: str,
+    durations: Durations,
 ) -> Step:
     params: dict[str, object] = {}
     if own.run is not None:
@@ -212,7 +236,6 @@ def _own(
     timeout = own.timeout.total_seconds()
     if own.run is not None:
         params["timeout"] = timeout
-    seconds = own.estimate.total_seconds() if own.estimate is not None else None
     site = own.site or home
     return new_step(
         "command" if own.run is not None else "manual",
@@ -229,6 +252,6 @@ def _own(
         reversible=own.undo is not None,
         approve=own.approve or "",
         on_error=own.on_error,
-        estimate=Estimate(seconds=seconds, basis="declared") if seconds is not None else Estimate(),
+        estimate=_estimate(durations, "command" if own.run is not None else "manual", name, own.estimate),
         seconds=timeout,
     )

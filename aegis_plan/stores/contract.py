@@ -163,8 +163,23 @@ class Source(Protocol):
     def archives(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Name and bytes of each object; an object's bytes are consumed before the next is asked for."""
 
+    @property
+    def method(self) -> Literal["full", "incremental"]:
+        """What is being taken, which may be a full where an incremental was asked for."""
+
+    @property
+    def expected(self) -> int:
+        """Bytes that will come, as far as the store says; 0 is unknown."""
+
+    def members(self) -> list[list[Any]]:
+        """Path, offset and size of the files in the archive that was consumed last; empty where it is no archive."""
+
+    def close(self) -> None:
+        """Ends the backup however far it is; harmless after `finish`."""
+
     def finish(self) -> dict[str, Any]:
-        """After the last byte: what the set's record says (`begin`, `end`, `not_before`, `not_after`, `details`)."""
+        """After the last byte: what the set's record says (`method`, `parent`, `begun`, `begin`,
+        `end`, `not_before`, `not_after`, `details`, perhaps `consistency`)."""
 
 
 class Options(BaseModel):

@@ -92,12 +92,18 @@ class LineageArchive:
     """Set id to why its chain cannot be read."""
     promised: list[SetRecord] = field(default_factory=list)
     """All living sets, readable or not."""
+    log: list[LogRecord] = field(default_factory=list)
+    """All living ranges and histories, readable or not."""
     births: dict[int, datetime] = field(default_factory=dict)
     """Timeline to the first moment at which anything of it was seen."""
     paths: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     """Timeline to its path: each timeline on it with the LSN at which the path leaves it."""
     pieces: dict[int, list[Piece]] = field(default_factory=dict)
     holes: dict[int, list[Hole]] = field(default_factory=dict)
+    tips: dict[int, int] = field(default_factory=dict)
+    """Path to the end of the furthest range on it, readable or not."""
+    accepted: list[tuple[int, int]] = field(default_factory=list)
+    """Gaps that a person accepted, from LSN to LSN."""
     histories: list[LogRecord] = field(default_factory=list)
     reaches: list[Reach] = field(default_factory=list)
     """Youngest timeline, furthest end and newest set last."""
@@ -107,6 +113,22 @@ class LineageArchive:
     def newest(self) -> Chain | None:
         """The chain of the newest set."""
         return max(self.chains, key=lambda chain: (chain.last.not_after, chain.last.id), default=None)
+
+    def hole(self, path: int, begin: int, end: int) -> Hole:
+        """What is missing between two LSNs of a path."""
+        accepted = any(low <= begin and end <= high for low, high in self.accepted)
+        return Hole(_owner(self.paths[path], begin), begin, end, accepted)
+
+    def lost_behind(self, reach: Reach) -> list[Hole]:
+        """What keeps a reach from the log that lies behind its end, the first hole first."""
+        behind = [hole for hole in self.holes.get(reach.path, []) if hole.begin >= reach.end_lsn]
+        if reach.piece is None and self.tips.get(reach.path, 0) > reach.end_lsn:
+            begin = parse(reach.chain.last.begin).lsn
+            following = [piece.begin for piece in self.pieces[reach.path] if piece.begin > begin]
+            end = min(following, default=self.tips[reach.path])
+            if not behind or behind[0].begin > begin:
+                behind.insert(0, self.hole(reach.path, begin, end))
+        return behind
 
     def piece_at(self, path: int, lsn: int) -> Piece | None:
         """The unbroken piece that holds `lsn` or ends there."""
@@ -177,7 +199,7 @@ def _owner(path: tuple[tuple[int, int], ...], lsn: int) -> int:
 def _lineage(lineage: str, alive: Living) -> LineageArchive:
     one = LineageArchive(lineage, alive.holders)
     one.promised = [record for record in alive.sets if record.lineage == lineage]
-    log = [record for record in alive.log if record.lineage == lineage]
+    one.log = [record for record in alive.log if record.lineage == lineage]
     one.segment = next(
         (
             int(record.details["wal_segment_size"])
@@ -187,9 +209,10 @@ def _lineage(lineage: str, alive: Living) -> LineageArchive:
         SEGMENT,
     )
     _chain(one)
+    one.accepted = [(parse(gap.begin).lsn, parse(gap.end).lsn) for gap in alive.gaps if gap.lineage == lineage]
     ranges: dict[int, list[LogRecord]] = defaultdict(list)
     ancestors: dict[int, list[tuple[int, int]]] = {}
-    for record in log:
+    for record in one.log:
         if record.details.get("history"):
             timeline = parse(record.end).timeline
             one.histories.append(record)
@@ -205,7 +228,7 @@ def _lineage(lineage: str, alive: Living) -> LineageArchive:
             ancestors.setdefault(known[0], known[1])
     for timeline in sorted(set(ranges) | {set_timeline(found) for found in one.promised} | set(ancestors)):
         one.paths[timeline] = (*ancestors.get(timeline, ()), (timeline, FOREVER))
-        _cover(one, timeline, ranges, alive)
+        _cover(one, timeline, ranges)
     for timeline, path in one.paths.items():
         _reach(one, timeline, dict(path))
     one.reaches.sort(
@@ -263,7 +286,7 @@ def _chain(one: LineageArchive) -> None:
     one.chains = list(chains.values())
 
 
-def _cover(one: LineageArchive, path: int, ranges: Mapping[int, list[LogRecord]], alive: Living) -> None:
+def _cover(one: LineageArchive, path: int, ranges: Mapping[int, list[LogRecord]]) -> None:
     clipped: list[Range] = []
     lost: list[tuple[int, int, int]] = []
     for timeline, upto in one.paths[path]:
@@ -293,26 +316,13 @@ def _cover(one: LineageArchive, path: int, ranges: Mapping[int, list[LogRecord]]
     if held:
         pieces.append(Piece(held[0].begin, reach, covers, tuple(held)))
     one.pieces[path] = pieces
-    accepted = [
-        (begin.lsn, end.lsn)
-        for gap in alive.gaps
-        if gap.lineage == one.lineage
-        for begin, end in [(parse(gap.begin), parse(gap.end))]
-    ]
     edges = [(left.end, right.begin) for left, right in pairwise(pieces)]
     tip = max((end for _, end, _ in lost), default=0)
     last = pieces[-1].end if pieces else min((begin for begin, _, _ in lost), default=0)
     if tip > last:
         edges.append((last, tip))
-    one.holes[path] = [
-        Hole(
-            _owner(one.paths[path], begin),
-            begin,
-            end,
-            any(low <= begin and end <= high for low, high in accepted),
-        )
-        for begin, end in edges
-    ]
+    one.tips[path] = max(tip, last)
+    one.holes[path] = [one.hole(path, begin, end) for begin, end in edges]
 
 
 def _reach(one: LineageArchive, path: int, upto: Mapping[int, int]) -> None:

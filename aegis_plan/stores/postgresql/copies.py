@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aegis_plan.catalog.record import ADAPTER, Record, SetRecord
+from aegis_plan.catalog.record import ADAPTER, LogRecord, Record, SetRecord
 from aegis_plan.documents.model import LocalRepository
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Step, new_step
@@ -12,6 +12,9 @@ from aegis_plan.sealing.canonical import digest
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.postgresql.chains import LineageArchive
 from aegis_plan.stores.postgresql.facts import estimate, problem, sent_along
+
+MOST_RANGES = 200
+"""Copies of log ranges in one plan; a repository that was away for a day lacks thousands."""
 
 
 def record_digest(record: Record) -> str:
@@ -39,8 +42,27 @@ def copies(ask: Ask, lineages: Mapping[str, LineageArchive], site: str) -> tuple
             holders = one.holders.get(record.id, ())
             if not holders:
                 continue
-            steps.extend(_copy(ask, record, holders, wanted, keep, site))
+            steps.extend(_copy(ask, record, record.set, holders, wanted, keep, site))
             steps.extend(_clean(ask, one, record, holders, keep, site))
+    ranges = [
+        step
+        for one in lineages.values()
+        for record in one.log
+        if (holders := one.holders.get(record.id, ()))
+        for step in _copy(ask, record, f"log-{record.id}", holders, wanted, {}, site)
+    ]
+    steps.extend(ranges[:MOST_RANGES])
+    if len(ranges) > MOST_RANGES:
+        findings.append(
+            problem(
+                ask,
+                "note",
+                "log-copies-capped",
+                "more ranges of log lack copies than one plan takes",
+                f"{len(ranges)} copies are missing, the plan makes {MOST_RANGES}",
+                "apply it and plan again",
+            )
+        )
     minimum = ask.documents.sealing.minimum_copies if ask.documents.sealing is not None else 1
     few = [
         record
@@ -63,7 +85,13 @@ def copies(ask: Ask, lineages: Mapping[str, LineageArchive], site: str) -> tuple
 
 
 def _copy(
-    ask: Ask, record: SetRecord, holders: tuple[str, ...], wanted: list[str], keep: Mapping[str, int | None], site: str
+    ask: Ask,
+    record: SetRecord | LogRecord,
+    name: str,
+    holders: tuple[str, ...],
+    wanted: list[str],
+    keep: Mapping[str, int | None],
+    site: str,
 ) -> list[Step]:
     made = []
     for target in wanted:
@@ -74,15 +102,16 @@ def _copy(
         made.append(
             new_step(
                 "copy-set",
-                id=f"{ask.name}.copy-{record.set}-to-{target}",
-                title=f"copy {record.set} of {ask.name} to {target}",
+                id=f"{ask.name}.copy-{name}-to-{target}",
+                title=f"copy {name} of {ask.name} to {target}",
                 reason=f"{target} does not hold it whole; {holders[0]} does",
                 site=site,
                 tier=ask.tier,
                 phase="protect",
                 subject=ask.name,
-                resource=f"{ask.name}/data",
-                lease=f"{ask.name}/data",
+                # A range is immutable and never pruned alone, and the daemon that streams holds the log's lease.
+                resource=f"{ask.name}/data" if record.aspect == "data" else "",
+                lease=f"{ask.name}/data" if record.aspect == "data" else "",
                 params={
                     "store": ask.name,
                     "lineage": record.lineage,

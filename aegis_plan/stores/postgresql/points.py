@@ -50,7 +50,7 @@ def _latest(
     best = one.reaches[-1]
     way = f"--to '{_text(best.end)}' takes it back to the newest moment that can be reached"
     filled = tail_from is not None and tail_from <= best.end_lsn
-    lost = [hole for hole in one.holes.get(best.path, []) if hole.begin >= best.end_lsn]
+    lost = one.lost_behind(best)
     open_holes = [hole for hole in lost if not hole.accepted]
     if open_holes and not filled:
         return Refusal(
@@ -142,11 +142,7 @@ def _position(lineages: Mapping[str, LineageArchive], text: str, spans: tuple[Wi
                 fits = True
             else:
                 fits = position is None or lsn <= dict(one.paths[found.path])[position.timeline]
-            if (
-                fits
-                and parse(found.chain.last.end).lsn <= lsn <= found.end_lsn
-                and (chosen is None or one.reaches.index(found) >= 0)
-            ):
+            if fits and parse(found.chain.last.end).lsn <= lsn <= found.end_lsn:
                 chosen = (one, found)
     if chosen is not None:
         return _reached(chosen[0], chosen[1], None, lsn, [])

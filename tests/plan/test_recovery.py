@@ -1,0 +1,339 @@
+"""What a recovery plan does for one PostgreSQL store, and what it refuses before anything is touched."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from aegis_plan.observe.snapshot import PastDuration, Snapshot
+from aegis_plan.plan.plan import Intent, Plan
+from aegis_plan.plan.recover import plan_recovery
+from tests.plan.world import (
+    LINEAGE,
+    a_gap,
+    a_history,
+    a_range,
+    a_set,
+    at,
+    documents,
+    member,
+    shelf,
+    snapshot,
+)
+
+FULL = a_set("F1", 0, 0x1000, 0x2000)
+FIRST = a_range("l1", 20, 0x1000, 0x3000)
+SECOND = a_range("l2", 50, 0x3000, 0x5000)
+QUIET = shelf(FULL, FIRST, SECOND)
+LOST = member("stopped")
+RESTORE = ["stage", "replay", "stop-server", "swap", "start-server", "accept"]
+
+
+def recover(seen: Snapshot, to: str = "latest", *, changes: dict[str, Any] | None = None, **asked: Any) -> Plan:
+    intent = Intent(**{"kind": "recover", "scenario": "db-lost", "stores": ("policy-db",), "to": to, **asked})
+    return plan_recovery(documents(**(changes or {})), seen, intent, "d", "test")
+
+
+def of_store(plan: Plan) -> list[str]:
+    return [step.action for step in plan.steps if step.subject == "policy-db"]
+
+
+def error(plan: Plan) -> str:
+    errors = [finding for finding in plan.findings if finding.severity == "error"]
+    assert len(errors) == 1, errors
+    assert errors[0].hint
+    return f"{errors[0].code}: {errors[0].detail} | {errors[0].hint}"
+
+
+def test_the_steps_stand_in_the_order_that_keeps_the_old_data_until_the_new_is_proved() -> None:
+    plan = recover(snapshot(QUIET, LOST))
+    assert not plan.blocked
+    assert of_store(plan) == [*RESTORE, "create-slot", "archive-log", "backup"]
+    touching = next(place for place, step in enumerate(plan.steps) if step.destructive)
+    assert [step.action for step in plan.steps[:touching]] == ["stage", "replay"]
+    for before, after in itertools.pairwise(RESTORE):
+        steps = {step.action: step for step in plan.steps}
+        assert steps[before].id in steps[after].needs
+
+
+def test_what_brings_protection_back_never_takes_the_restored_data_back() -> None:
+    plan = recover(snapshot(QUIET, LOST))
+    tail = [step for step in plan.steps if step.action in ("create-slot", "archive-log", "backup")]
+    assert {step.on_error for step in tail} == {"continue"}
+    assert {step.params["method"] for step in tail if step.action == "backup"} == {"full"}
+
+
+def test_services_come_back_after_their_data_and_not_after_the_new_full() -> None:
+    plan = recover(snapshot(QUIET, LOST))
+    names = [step.id for step in plan.steps]
+    assert names.index("policy-db.accept") < names.index("auth.start") < names.index("auth.health")
+    assert names.index("auth.health") < names.index("policy-db.backup")
+    gate = next(step for step in plan.steps if step.id == "auth.health")
+    assert gate.gate
+
+
+def test_latest_takes_the_newest_set_and_all_log_behind_it() -> None:
+    newer = a_set("F2", 30, 0x3800, 0x3900)
+    plan = recover(snapshot(shelf(FULL, FIRST, SECOND, newer), LOST))
+    stage = plan.steps[0].params
+    assert list(stage["sets"]) == ["r-F2"]
+    assert stage["target_time"] is None
+    assert set(stage["log"]) == {"r-l1", "r-l2"}  # both touch the segment in which the set begins
+
+
+def test_a_moment_takes_the_set_before_it_and_no_log_behind_it() -> None:
+    newer = a_set("F2", 30, 0x3800, 0x3900)
+    plan = recover(snapshot(shelf(FULL, FIRST, SECOND, newer), LOST), at(10).isoformat())
+    stage = plan.steps[0].params
+    assert list(stage["sets"]) == ["r-F1"]
+    assert list(stage["log"]) == ["r-l1"]
+    assert stage["target_time"].startswith("2026-11-22T02:10:00")
+
+
+def test_before_an_infection_is_the_moment_before_it() -> None:
+    plan = recover(snapshot(QUIET, LOST), "", before=at(10).isoformat())
+    assert plan.steps[0].params["target_time"].startswith("2026-11-22T02:09:59.999999")
+
+
+def test_a_position_is_a_target_too() -> None:
+    plan = recover(snapshot(QUIET, LOST), "0/2800")
+    assert plan.steps[0].params["target_lsn"] == "0/2800"
+    assert list(plan.steps[0].params["log"]) == ["r-l1"]
+
+
+@pytest.mark.parametrize(
+    ("to", "code"),
+    [
+        (at(-1).isoformat(), "target-before-first-backup"),
+        (at(51).isoformat(), "target-after-log"),
+        ("0/100", "target-before-first-backup"),
+        ("0/F000", "target-after-log"),
+    ],
+)
+def test_a_target_out_of_reach_is_refused_with_what_is_possible(to: str, code: str) -> None:
+    plan = recover(snapshot(QUIET, LOST), to)
+    assert error(plan).startswith(code)
+    assert "2026-11-22T02:00:00" in error(plan)
+    assert of_store(plan) == []
+
+
+def test_a_hole_is_refused_for_latest_and_named_with_the_way_on() -> None:
+    catalog = shelf(FULL, FIRST, SECOND, missing={"here": ("l1",), "there": ("l1",)})
+    said = error(recover(snapshot(catalog, LOST)))
+    assert said.startswith("log-hole")
+    assert "1/0/1000 to 1/0/3000" in said
+    assert "--to '2026-11-22T02:00:00.000Z'" in said
+    assert not recover(snapshot(catalog, LOST), at(0).isoformat()).blocked
+
+
+def test_an_accepted_hole_lets_latest_go_on_and_is_said() -> None:
+    catalog = shelf(FULL, FIRST, SECOND, a_gap(0x1000, 0x3000), missing={"here": ("l1",), "there": ("l1",)})
+    plan = recover(snapshot(catalog, LOST))
+    assert not plan.blocked
+    assert any("accepted" in choice for choice in plan.choices)
+
+
+def test_one_damaged_copy_is_no_hole() -> None:
+    plan = recover(snapshot(shelf(FULL, FIRST, SECOND, missing={"here": ("l1", "F1")}), LOST))
+    assert not plan.blocked
+
+
+def test_a_broken_newest_set_costs_nothing_where_the_log_is_whole() -> None:
+    newer = a_set("F2", 30, 0x3800, 0x3900)
+    catalog = shelf(FULL, FIRST, SECOND, newer, missing={"here": ("F2",), "there": ("F2",)})
+    plan = recover(snapshot(catalog, LOST))
+    assert list(plan.steps[0].params["sets"]) == ["r-F1"]
+    assert any("F2" in choice and "nothing more is lost" in choice for choice in plan.choices)
+
+
+def test_a_broken_newest_set_without_log_is_refused() -> None:
+    newer = a_set("F2", 30, 0x3800, 0x3900)
+    said = error(recover(snapshot(shelf(FULL, newer, missing={"here": ("F2",), "there": ("F2",)}), LOST)))
+    assert said.startswith("chain-broken")
+    assert "F2" in said
+    assert "--to '2026-11-22T02:00:00.000Z'" in said
+
+
+def test_an_incremental_whose_full_is_gone_is_no_way_back() -> None:
+    chain = (a_set("I1", 10, 0x2100, 0x2200, parent="F1"), FULL)
+    said = error(recover(snapshot(shelf(*chain, missing={"here": ("F1",), "there": ("F1",)}), LOST)))
+    assert said.startswith("chain-broken")
+
+
+def test_no_backup_says_which_repositories_are_away() -> None:
+    said = error(recover(snapshot(shelf(away=("there",)), LOST)))
+    assert said.startswith("no-backup")
+    assert "there: no route" in said
+
+
+def test_repositories_at_a_lost_site_do_not_count() -> None:
+    changes = {"repositories__there": {"kind": "local", "site": "busan", "path": "/srv/there"}}
+    catalog = shelf(FULL, missing={"here": ("F1",)})
+    assert not recover(snapshot(catalog, LOST), changes=changes).blocked
+    assert error(recover(snapshot(catalog, LOST), changes=changes, sites_down=("busan",))).startswith("chain-broken")
+
+
+def test_after_a_restore_latest_follows_the_youngest_timeline() -> None:
+    catalog = shelf(FULL, FIRST, SECOND, a_history(2, 60, (1, 0x3000)), a_range("m1", 70, 0x3000, 0x3800, timeline=2))
+    plan = recover(snapshot(catalog, LOST, minute=80))
+    stage = plan.steps[0].params
+    assert stage["timeline"] == 2
+    assert set(stage["log"]) == {"r-h2", "r-l1", "r-m1"}
+    back = recover(snapshot(catalog, LOST, minute=80), at(40).isoformat()).steps[0].params
+    assert back["timeline"] == 1
+    assert set(back["log"]) == {"r-h2", "r-l1", "r-l2"}  # the history keeps the next timeline from being taken twice
+
+
+READABLE = {
+    "data_directory": "readable",
+    "lineage": LINEAGE,
+    "timeline": 1,
+    "log_readable_from": "1/0/0",
+    "log_readable_to": "1/0/8000",
+}
+
+
+def test_a_readable_old_data_directory_gives_its_log() -> None:
+    plan = recover(snapshot(QUIET, member("stopped", **READABLE), minute=300))
+    assert of_store(plan)[:3] == ["archive-tail", "stage", "replay"]
+    assert plan.steps[0].params["begin"] == "1/0/5000"
+    assert plan.steps[1].params["tail"] == "policy-db.archive-tail"
+    assert "policy-db.archive-tail" in plan.steps[1].builds_on
+    assert next(one for one in plan.forecasts if one.objective == "rpo").expected == 0.0
+
+
+def test_a_readable_old_data_directory_fills_a_hole() -> None:
+    catalog = shelf(FULL, FIRST, SECOND, missing={"here": ("l2",), "there": ("l2",)})
+    assert error(recover(snapshot(catalog, LOST))).startswith("log-hole")
+    plan = recover(snapshot(catalog, member("stopped", **READABLE)))
+    assert not plan.blocked
+    assert plan.steps[0].params["begin"] == "1/0/3000"
+
+
+def test_an_old_log_that_does_not_reach_back_is_left_and_said() -> None:
+    plan = recover(snapshot(QUIET, member("stopped", **{**READABLE, "log_readable_from": "1/0/6000"})))
+    assert of_store(plan)[0] == "stage"
+    assert "tail-not-contiguous" in {finding.code for finding in plan.findings}
+
+
+def test_a_running_server_is_stopped_before_its_last_log_is_taken() -> None:
+    plan = recover(snapshot(QUIET, member("primary", **READABLE)))
+    assert of_store(plan)[:3] == ["stop-server", "archive-tail", "stage"]
+    assert of_store(plan).count("stop-server") == 1
+
+
+def test_a_moment_does_not_need_the_old_log_and_stops_the_server_last() -> None:
+    plan = recover(snapshot(QUIET, member("primary", **READABLE)), at(10).isoformat())
+    assert of_store(plan)[:3] == ["stage", "replay", "stop-server"]
+
+
+def test_beside_never_stops_swaps_or_protects() -> None:
+    plan = recover(snapshot(QUIET, member("primary")), beside="/srv/look", scenario="", kind="restore")
+    assert [step.action for step in plan.steps] == ["stage", "replay"]
+    assert plan.steps[0].params["place"]["data_directory"] == "/srv/look"
+    assert {step.lease for step in plan.steps} == {""}
+
+
+def test_no_room_names_the_numbers() -> None:
+    said = error(recover(snapshot(QUIET, member("stopped", free_bytes=1000))))
+    assert said.startswith("no-room")
+    assert "1000 B are free" in said
+
+
+def test_free_space_is_a_fact_of_which_only_the_minimum_counts() -> None:
+    stage = recover(snapshot(QUIET, LOST)).steps[0]
+    space = next(fact for fact in stage.facts if fact.name.endswith("free-bytes"))
+    assert space.at_least == stage.params["need_bytes"]
+
+
+BUSAN = {
+    "site": "busan",
+    "connection": "x",
+    "server": {"data_directory": "/srv/pg", "binaries": "/usr/lib/postgresql/18/bin"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "look", "code"),
+    [
+        ({"stores__policy_db__members": {"busan-1": BUSAN}}, {}, {}, "place-unreachable"),
+        ({}, {}, {"data_directory": "elsewhere"}, "place-unreachable"),
+        ({}, {}, {"binaries_version": 150000}, "binaries-differ"),
+        (
+            {"stores__policy_db__members": {"seoul-1": {"site": "seoul", "connection": "x"}}},
+            {},
+            {},
+            "server-not-declared",
+        ),
+        ({"scenarios__db_lost__strategy": "failover"}, {}, {}, "strategy-not-built"),
+    ],
+)
+def test_what_cannot_be_done_here_is_refused_at_plan_time(
+    changes: dict[str, Any], options: dict[str, Any], look: dict[str, Any], code: str
+) -> None:
+    assert error(recover(snapshot(QUIET, member("stopped", **look)), changes=changes, options=options)).startswith(code)
+
+
+def test_a_place_out_of_reach_names_the_host() -> None:
+    said = error(recover(snapshot(QUIET, LOST), changes={"stores__policy_db__members": {"busan-1": BUSAN}}))
+    assert "busan-ops" in said
+
+
+def test_a_second_primary_is_never_made() -> None:
+    plan = recover(snapshot(QUIET, LOST, member("primary", name="seoul-2")))
+    assert error(plan).startswith("primary-elsewhere")
+
+
+def test_own_steps_hang_on_their_phases() -> None:
+    own = {
+        "isolate": {"fence": {"run": ["fence"], "estimate": "10s"}},
+        "traffic": {"dns": {"run": ["switch-dns"], "undo": ["switch-back"], "approve": "switch now?"}},
+        "declare": {"tell": {"manual": "tell the duty officer"}},
+    }
+    plan = recover(snapshot(QUIET, LOST), changes={"scenarios__db_lost__steps": own})
+    steps = {step.id: step for step in plan.steps}
+    names = [step.id for step in plan.steps]
+    assert names.index("isolate.fence") < names.index("policy-db.stop")
+    assert "isolate.fence" in steps["policy-db.swap"].needs
+    assert "auth.health" in steps["traffic.dns"].needs
+    assert steps["traffic.dns"].approve == "switch now?"
+    assert steps["traffic.dns"].reversible
+    assert steps["declare.tell"].action == "manual"
+    assert steps["isolate.fence"].estimate.seconds == 10
+
+
+def test_own_steps_in_a_circle_block_the_plan() -> None:
+    own = {"isolate": {"a": {"run": ["a"], "needs": ["b"]}, "b": {"run": ["b"], "needs": ["a"]}}}
+    plan = recover(snapshot(QUIET, LOST), changes={"scenarios__db_lost__steps": own})
+    assert error(plan).startswith("steps-in-circle")
+
+
+def measured(*pairs: tuple[str, str, float]) -> tuple[PastDuration, ...]:
+    return tuple(PastDuration(action=action, subject=on, count=2, seconds=s) for action, on, s in pairs)
+
+
+ALL = [(kind, "policy-db", 100.0) for kind in RESTORE] + [("command", "auth", 5.0), ("health", "auth", 5.0)]
+
+
+def test_an_rto_is_known_only_when_every_step_on_the_way_is() -> None:
+    rto = next(one for one in recover(snapshot(QUIET, LOST)).forecasts if one.objective == "rto")
+    assert (rto.expected, rto.verdict) == (None, "could_not_verify")
+    plan = recover(snapshot(QUIET, LOST, durations=measured(*ALL)))
+    rto = next(one for one in plan.forecasts if one.objective == "rto")
+    assert (rto.subject, rto.expected, rto.target, rto.verdict) == ("tier 1 (critical)", 610.0, 3600.0, "pass")
+
+
+def test_what_is_known_to_be_too_long_is_a_breach_even_where_the_rest_is_unknown() -> None:
+    plan = recover(snapshot(QUIET, LOST, durations=measured(("stage", "policy-db", 5000.0))))
+    assert {finding.code for finding in plan.findings if finding.severity == "breach"} >= {"rto-breach"}
+    assert not plan.blocked
+
+
+def test_the_time_since_the_failure_counts() -> None:
+    plan = recover(snapshot(QUIET, LOST, minute=120, durations=measured(*ALL)), failed_at=at(52).isoformat())
+    rpo = next(one for one in plan.forecasts if one.objective == "rpo")
+    assert (rpo.expected, rpo.verdict) == (120.0, "pass")
+    rto = next(one for one in plan.forecasts if one.objective == "rto")
+    assert rto.verdict == "fail"
