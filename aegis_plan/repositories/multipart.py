@@ -91,15 +91,15 @@ class MultipartUpload:
             self.abort()
 
     def abort(self) -> None:
+        if self._over:
+            return
+        self._over = True
         if self._pool is not None:
-            for future in self._under_way:
-                future.cancel()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
-        if self._upload is not None and not self._over and not self._completed:
+        if self._upload is not None and not self._completed:
             with contextlib.suppress(AegisError, Refused), self._repository.mapped("abort"):
                 self._repository.client.abort_multipart_upload(**self._where, UploadId=self._upload)
-        self._over = True
         self._waiting.clear()
 
     def _send(self, data: bytes) -> None:
@@ -111,8 +111,8 @@ class MultipartUpload:
         self._count += 1
         number = self._count
         if self._pool is None:
-            raise UnavailableError("repository-unreachable", "a repository cannot be reached", "the upload is over", "")
-        self._under_way.append(self._pool.submit(lambda: again(lambda: self._part(number, data))))
+            raise _given_up(self._key)
+        self._under_way.append(self._pool.submit(lambda: again(lambda: self._part(number, data), lambda: self._over)))
 
     def _create(self) -> str:
         extra = {"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"} if self._repository.checksums else {}
@@ -122,7 +122,7 @@ class MultipartUpload:
 
     def _part(self, number: int, data: bytes) -> dict[str, Any]:
         if self._over:
-            raise AegisError("upload-over", "an upload was given up", self._key, "")
+            raise _given_up(self._key)
         if self._repository.checksums:
             crc = base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
             extra, kept = {"ChecksumCRC32": crc}, {"ChecksumCRC32": crc}
@@ -167,7 +167,7 @@ class MultipartUpload:
             raise refused.as_error(self._repository.name, self._key) from None
 
 
-def again(ask: Callable[[], T], attempts: int = ATTEMPTS) -> T:
+def again(ask: Callable[[], T], over: Callable[[], bool] = lambda: False) -> T:
     """Tries a request of which trying twice does no harm, until it works or was tried often enough."""
     attempt = 0
     while True:
@@ -176,6 +176,10 @@ def again(ask: Callable[[], T], attempts: int = ATTEMPTS) -> T:
         except (UnavailableError, DamageError) as error:
             attempt += 1
             passing = isinstance(error, UnavailableError) or error.code == "arrived-damaged"
-            if attempt >= attempts or not passing or error.code == "repository-full":
+            if attempt >= ATTEMPTS or over() or not passing or error.code == "repository-full":
                 raise
         time.sleep(FIRST_WAIT * 2 ** (attempt - 1) * (0.5 + random.random()))
+
+
+def _given_up(key: str) -> AegisError:
+    return AegisError("upload-over", "an upload was given up", key, "this follows from an earlier failure")

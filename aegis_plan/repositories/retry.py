@@ -14,7 +14,7 @@ from aegis_plan.repositories.contract import Head, Listed, Repository, Upload
 T = TypeVar("T")
 ATTEMPTS = 4
 FIRST_WAIT = 0.25
-_LASTING = {"repository-full"}
+_LASTING = {"repository-full", "short-read"}
 """Codes of UnavailableError that waiting a few seconds does not change."""
 
 

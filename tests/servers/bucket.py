@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import uuid
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from aegis_plan.documents.model import S3Repository as Declared
 from aegis_plan.repositories.s3 import S3Repository
 
+BUCKET = "aegis-tests"
 _COUNT = itertools.count()
 
 
@@ -44,18 +46,19 @@ class S3Server:
         return Declared.model_validate(form)
 
     def repository(
-        self, bucket: str = "", *, connect_seconds: float = 10.0, read_seconds: float = 60.0, **more: object
+        self, prefix: str = "", *, connect_seconds: float = 10.0, read_seconds: float = 60.0, **more: object
     ) -> S3Repository:
-        """A repository in `bucket`, or in a bucket made for it."""
-        declared = self.declared(bucket or self.bucket(), **more)
+        """A repository below `prefix`, or below a new one, in the server's one bucket.
+
+        One bucket, because each costs SeaweedFS several volumes and it has a fixed number of them."""
+        declared = self.declared(BUCKET, prefix=prefix or f"p{next(_COUNT)}-{uuid.uuid4().hex[:10]}", **more)
         return S3Repository(
             self.kind, declared, lambda text: text, connect_seconds=connect_seconds, read_seconds=read_seconds
         )
 
-    def bucket(self) -> str:
-        """A new, empty bucket."""
-        name = f"t{next(_COUNT)}-{uuid.uuid4().hex[:10]}"
-        with_client = S3Repository(self.kind, self.declared(name), lambda text: text)
-        with_client.client.create_bucket(Bucket=name)
-        with_client.close()
-        return name
+    def make_bucket(self) -> None:
+        """Makes the bucket; may be called again."""
+        made = self.repository()
+        with contextlib.suppress(made.client.exceptions.BucketAlreadyOwnedByYou):
+            made.client.create_bucket(Bucket=BUCKET)
+        made.close()

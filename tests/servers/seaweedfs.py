@@ -40,7 +40,7 @@ def run() -> Iterator[S3Server]:
     )
     command = [
         weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}", f"-master.port={master}",
-        "-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}", "-volume.max=50",
+        "-master.telemetry=false", "-master.volumeSizeLimitMB=64", f"-volume.port={volume}", "-volume.max=300",
         "-filer", f"-filer.port={filer}", f"-filer.localSocket={folder}/f.sock", "-s3", f"-s3.port={s3}",
         f"-s3.localSocket={folder}/s.sock", "-s3.port.iceberg=0", "-s3.port.lance=0",
         f"-s3.config={folder}/s3.json",
@@ -64,6 +64,7 @@ def _ready(server: S3Server) -> None:
     until = time.monotonic() + 60
     while True:
         try:
+            server.make_bucket()
             repository = server.repository()
             repository.put("ready", b"x")
             repository.close()

@@ -36,7 +36,9 @@ def run(folder: Path) -> Iterator[S3Server]:
         )
     try:
         ports.wait(port, process)
-        yield S3Server("versitygw", port, access, secret)
+        server = S3Server("versitygw", port, access, secret)
+        server.make_bucket()
+        yield server
     finally:
         ports.stop(process)
 
