@@ -78,7 +78,7 @@ def new(session: Session, site: str, folder: Path, recovery: str | None, target:
         out.print(f"  {path}", soft_wrap=True)
     if len(written) > 2:
         out.print(
-            f"\nTake {written[2]} off this machine and keep it safe: it opens every backup\nwhen all else is lost."
+            f"\nTake {written[2]} off this machine and keep it safe: it opens every backup when all else is lost."
         )
     if target:
         target.parent.mkdir(parents=True, exist_ok=True)

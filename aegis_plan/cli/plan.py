@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -56,10 +57,9 @@ def command(
         console = session.console()
         show_plan(plan, console)
         if out and not plan.blocked:
-            console.print(
-                f"\nSaved to {out} (digest {digest[:12]}). Apply it with:\n\n  aegis apply {_quoted(out)}",
-                soft_wrap=True,
-            )
+            console.print(f"\nSaved to {out}, digest {digest[:12]}.", soft_wrap=True)
+            if not os.environ.get("AEGIS_IN_AUTOMATION"):
+                console.print(f"Apply it with: aegis apply {_quoted(out)}", soft_wrap=True)
     return exit_code(plan, detailed_exitcode)
 
 

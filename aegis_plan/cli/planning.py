@@ -20,6 +20,14 @@ _POSITION = re.compile(r"(\d+/)?[0-9A-Fa-f]+/[0-9A-Fa-f]+")
 """A place in a store's log, such as 1/0/5000028; anything else that is not `latest` is a time."""
 
 
+_UNKNOWN = {
+    "scenario": "scenario-unknown",
+    "store": "store-unknown",
+    "site": "site-unknown",
+    "member": "member-unknown",
+}
+
+
 @dataclass(frozen=True)
 class Asked:
     """The planning options of the command line, as text."""
@@ -112,7 +120,7 @@ def require_known(kind: str, name: str | None, among: Any) -> None:
     near = get_close_matches(name, list(among), n=1)
     listed = ", ".join(sorted(among)) or "none"
     raise UsageError(
-        f"{kind}-unknown",
+        _UNKNOWN[kind],
         f"the documents have no such {kind}",
         f"there is no {kind} '{name}'",
         f"did you mean '{near[0]}'?" if near else f"declared: {listed}",

@@ -78,8 +78,8 @@ class Story:
         notes = self.folder / "acknowledged.jsonl"
         self.say(
             "A small system",
-            "A PostgreSQL server with policies that keep changing. Every change that the server\n"
-            "acknowledges is also noted in a file outside of it.",
+            "A PostgreSQL server with policies that keep changing. Every change that the server acknowledges is also "
+            "noted in a file outside of it.",
         )
         self.server = server = prepare(self.folder)
         server.create()
@@ -91,7 +91,7 @@ class Story:
         self.aegis("keys", "new", system.SITE, "--documents", "plans/sealing.yaml")
         self.aegis("validate")
 
-        self.say("Protection", "The documents say how it is to be backed up. Nothing is yet, so the plan makes it so.")
+        self.say("Protection", "The documents say how it is backed up. Nothing is yet, so the plan makes it so.")
         self.aegis("apply", "-y")
         changing.wait_for(40)
         self.say("Everyday backups", "Later the schedule asks for an incremental and for the log.")

@@ -86,7 +86,7 @@ scenarios:
 
 
 def write(folder: Path, server: Server) -> None:
-    """Writes `plans/` for the server."""
+    """Writes `plans/` for the server, and makes the folder of the repositories."""
     texts = {"system.yaml": _SYSTEM, "stores.yaml": _STORES, "scenarios.yaml": _SCENARIOS}
     values = {
         "CONNECTION": server.connection,
@@ -98,6 +98,7 @@ def write(folder: Path, server: Server) -> None:
     }
     plans = folder / "plans"
     plans.mkdir(exist_ok=True)
+    (folder / "repositories").mkdir(exist_ok=True)
     for name, text in texts.items():
         text = text.replace("RUN_AS", f"\n          run_as: {server.user}" if server.user else "")
         pattern = r"\b(" + "|".join(values) + r")\b"

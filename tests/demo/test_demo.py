@@ -1,0 +1,114 @@
+"""The demo end to end: a real server, a real disaster, rows compared; in a folder whose name has a space."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import unavailable
+
+AEGIS = [sys.executable, "-m", "aegis_plan"]
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that the server's user may pass through; pytest's own are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="aegis demo ", dir="/var/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def aegis(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*AEGIS, *arguments],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def told(place: Path) -> subprocess.CompletedProcess[str]:
+    done = aegis("demo", "-y", cwd=place)
+    if "error[demo-extra-missing]" in done.stderr:
+        unavailable("the extra 'demo' is not installed")
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    return done
+
+
+def test_the_rows_are_back(told: subprocess.CompletedProcess[str]) -> None:
+    assert "changes compared: all as noted." in told.stdout
+    assert "Traceback" not in told.stdout + told.stderr
+    assert told.stderr == ""
+
+
+def test_what_was_promised_is_held_against_what_came(told: subprocess.CompletedProcess[str]) -> None:
+    lines = [line.split() for line in told.stdout.splitlines()]
+    assert any(line[:2] == ["back", "in"] and "unknown" not in line[-1] for line in lines)
+    assert any(line[:1] == ["lost"] and line[-1] != "unknown" for line in lines)
+
+
+def test_everything_is_within_eighty_columns(told: subprocess.CompletedProcess[str]) -> None:
+    shown = told.stdout.split("Look around")[0].splitlines()
+    # Commands, paths and keys stay on one line, so that they can be copied.
+    long = [line for line in shown if len(line.rstrip()) > 80 and "/" not in line and not line.startswith("$")]
+    assert long == []
+
+
+def test_it_stays_to_be_looked_at(told: subprocess.CompletedProcess[str], place: Path) -> None:
+    home = place / "demo"
+    catalog = aegis("catalog", "--json", cwd=home)
+    assert catalog.returncode == 0, catalog.stderr
+    (store,) = json.loads(catalog.stdout)["stores"]
+    assert {kept["method"] for kept in store["sets"]} == {"full", "incremental"}
+    assert all(set(kept["copies"]) == {"seoul", "busan"} for kept in store["sets"])
+    runs = aegis("runs", "--json", cwd=home)
+    assert [run["verdict"] for run in json.loads(runs.stdout)["runs"]][-1] in ("done", "degraded")
+    assert aegis("show", "recovery.plan", cwd=home).returncode == 0
+
+
+def test_the_plan_cannot_be_applied_again(told: subprocess.CompletedProcess[str], place: Path) -> None:
+    done = aegis("apply", "recovery.plan", "-y", cwd=place / "demo")
+    assert done.returncode == 4
+    assert "error[plan-applied]" in done.stderr
+
+
+def test_no_private_key_is_shown_or_stored_outside_its_folder(
+    told: subprocess.CompletedProcess[str], place: Path
+) -> None:
+    keys = [path.read_text().strip() for path in (place / "demo" / "site" / "keys").iterdir()]
+    assert len(keys) == 3
+    assert not any(key in told.stdout for key in keys)
+    for path in (place / "demo").rglob("*"):
+        if path.is_file() and "keys" not in path.parts and "server" not in path.parts:
+            data = path.read_bytes()
+            assert not any(key.encode() in data for key in keys), path
+
+
+def test_the_server_is_stopped(told: subprocess.CompletedProcess[str], place: Path) -> None:
+    assert not (place / "demo" / "server" / "data" / "postmaster.pid").exists()
+
+
+def test_a_used_folder_is_left_alone(told: subprocess.CompletedProcess[str], place: Path) -> None:
+    done = aegis("demo", "-y", cwd=place)
+    assert done.returncode == 1
+    assert "error[demo-folder-used]" in done.stderr
+
+
+def test_nobody_to_ask(tmp_path: Path) -> None:
+    done = aegis("demo", cwd=tmp_path)
+    assert done.returncode == 64
+    assert "error[approval-missing]" in done.stderr
