@@ -184,7 +184,7 @@ def _sealing(root: Node) -> Iterator[AegisError]:
         if root.child("sealing") is None:
             yield AegisError(
                 "sealing-missing",
-                "backups are declared and nothing says to whom they are sealed",
+                "the documents do not say to whom backups are sealed",
                 f"{dotted(path)} needs the section 'sealing'",
                 "make keys with 'aegis keys new' and add the lines that it prints",
                 root.place(path, key=True),

@@ -29,7 +29,7 @@ def test_the_source_plan_loads_whole_and_without_warnings() -> None:
     assert len(loaded.documents.services) == 9
     assert set(loaded.documents.scenarios) == {"datacenter-outage", "database-failure", "ransomware"}
     assert loaded.warnings == ()
-    assert str(loaded.place("stores/policy-db/backup/log/retain")).endswith("stores.yaml:30:47")
+    assert str(loaded.place("stores/policy-db/backup/log/retain")).endswith("stores.yaml:31:47")
     assert loaded.place("stores/none") is None
 
 
