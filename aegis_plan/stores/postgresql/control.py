@@ -195,19 +195,24 @@ def postmaster(directory: str | Path) -> Postmaster | None:
     )
 
 
+def _hidden(pid: int) -> bool:
+    """Whether it is somebody else's process that we may not look into, and so may be the server."""
+    try:
+        os.readlink(f"/proc/{pid}/cwd")
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def status(server: Server) -> Status:
     """Whether a server runs on the data directory, by its processes; `unknown` when nobody can be sure."""
     if processes(server.data_directory):
         return "running"
     note = postmaster(server.data_directory)
-    if note is not None:
-        try:
-            os.readlink(f"/proc/{note.pid}/cwd")
-        except PermissionError:
-            # Somebody else's process that we may not look into: it may be the server.
-            return "unknown"
-        except OSError:
-            pass
+    if note is not None and _hidden(note.pid):
+        return "unknown"
     if isinstance(server.control, Control):
         code, _, _ = execute(server.control.status)
         return {0: "running", 3: "stopped"}.get(code, "unknown")  # type: ignore[return-value] # a literal by its keys
@@ -251,7 +256,7 @@ def wait_ready(server: Server, context: Context, seconds: float, log: Path, offs
         context.check()
         note = postmaster(server.data_directory)
         alive = processes(server.data_directory)
-        if note and note.ready and (note.pid in alive or not alive):
+        if note and note.ready and (note.pid in alive or (not alive and _hidden(note.pid))):
             return note
         # Between the exec and the change of directory a new server shows nowhere.
         missing = 0 if alive else missing + 1

@@ -1,0 +1,94 @@
+"""What becomes of the old data after acceptance, and of a log folder on another disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from rig import World, user, world
+from test_restore import ROWS, recover, staging
+
+from aegis_plan.documents.model import Documents
+from aegis_plan.errors import AegisError
+from aegis_plan.stores.postgresql import accept, control, server
+from aegis_plan.stores.postgresql.model import AcceptParams, ServerParams
+
+
+def keeping(w: World, keep: str) -> None:
+    """Lets the documents say what becomes of the old data."""
+    data = w.declared().model_dump(mode="json")
+    data["stores"]["db"]["keep_old_data"] = keep
+    found = Documents.model_validate(data)
+    w.declared = lambda: found  # type: ignore[method-assign]
+
+
+def test_old_data_goes_where_the_documents_say_and_a_log_folder_elsewhere_stays_elsewhere() -> None:
+    with world() as w:
+        elsewhere, kept = w.base / "log-disk", w.base / "kept"
+        kept.mkdir()
+        w.cluster.stop()
+        shutil.move(w.cluster.data / "pg_wal", elsewhere)
+        (w.cluster.data / "pg_wal").symlink_to(elsewhere)
+        w.cluster.start()
+        w.cluster.sql("create table t(i int primary key, v text); insert into t values (1, 'a')")
+        w.backup()
+        w.log()
+        rows = w.cluster.sql(ROWS)
+        w.cluster.kill()
+        keeping(w, str(kept))
+        recover(w, staging(w))
+        assert w.cluster.sql(ROWS) == rows
+        assert (w.cluster.data / "pg_wal").is_symlink()
+        assert (w.cluster.data / "pg_wal").resolve().parent == w.base
+        moved = list(kept.iterdir())
+        assert len(moved) == 1
+        assert (moved[0] / "PG_VERSION").read_text() == "18\n"
+        assert not list(w.cluster.base.glob("main.*"))
+        w.cluster.kill()
+        keeping(w, "no")
+        w.run, w.outputs, w.marks = "20261123T000001Z-abcdef", {}, {}
+        recover(w, staging(w))
+        assert w.cluster.sql(ROWS) == rows
+        assert not list(w.cluster.base.glob("main.*"))
+
+
+def test_another_server_behind_the_connection_is_not_accepted() -> None:
+    with world() as w, world() as other:
+        w.cluster.sql("create table t(i int primary key, v text)")
+        w.backup()
+        w.log()
+        w.cluster.kill()
+        params = staging(w)
+        outputs = recover(w, params)
+        data: dict[str, Any] = w.declared().model_dump(mode="json")
+        data["stores"]["db"]["members"]["a"]["connection"] = other.cluster.dsn
+        found = Documents.model_validate(data)
+        w.declared = lambda: found  # type: ignore[method-assign]
+        w.outputs = {"replay": outputs}
+        with pytest.raises(AegisError) as caught:
+            w.act(accept.ACTION, "again", AcceptParams(store="db", member="a", place=params.place, replay="replay"))
+        assert caught.value.code == "restored-server-differs"
+
+
+def test_a_server_is_judged_by_its_processes_and_not_by_a_number() -> None:
+    with world() as w:
+        asked = w.site("stop", ServerParams(store="db", member="a").model_dump())
+        found = control.declared_server(asked, "db", "a")
+        assert control.status(found) == "running"
+        note = (w.cluster.data / "postmaster.pid").read_text()
+        server.STOP.act(asked)
+        assert control.status(found) == "stopped"
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        # A stale note: of a process that ended, and of one that is somebody else, this very test.
+        for pid in (os.getpid(), ended.pid):
+            (w.cluster.data / "postmaster.pid").write_text(note.replace(note.split()[0], str(pid), 1))
+            if name := user():
+                shutil.chown(w.cluster.data / "postmaster.pid", name)
+            assert control.status(found) == "stopped"
+        server.STOP.undo(asked)
+        assert control.status(found) == "running"
+        w.cluster.sql("select 1")
