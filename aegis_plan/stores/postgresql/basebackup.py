@@ -1,0 +1,321 @@
+"""A backup being taken over the replication protocol: archives as streams of bytes, as the server sends them.
+
+It never takes an incremental that could lose changes in silence: what does not fit makes it a full, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from aegis_plan.actions.contract import Context
+from aegis_plan.catalog.record import Record, SetRecord
+from aegis_plan.errors import AegisError, UnavailableError
+from aegis_plan.repositories import keys
+from aegis_plan.repositories.reader import load_key, read_object
+from aegis_plan.repositories.records import find
+from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
+from aegis_plan.stores.postgresql.model import BackupParams
+from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
+from aegis_plan.stores.postgresql.replication import Replication, ServerError, table
+from aegis_plan.stores.postgresql.settings import configuration, details
+
+CHUNK = 256 << 10
+SAMPLE_SECONDS = 0.25
+
+
+def sample(connection: Connection, where: str) -> tuple[datetime, int]:
+    """A moment of the server's clock, and a position that is not before any commit acknowledged until then."""
+    moment, lsn = ask(
+        connection,
+        "WITH t AS MATERIALIZED (SELECT clock_timestamp() AS t, pg_is_in_recovery() AS r)"
+        " SELECT CASE WHEN r THEN least(t, coalesce(pg_last_xact_replay_timestamp(), t)) ELSE t END,"
+        " CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text FROM t",
+        where,
+    )[0]
+    return moment.astimezone(UTC), parse_lsn(lsn)
+
+
+class TarIndex:
+    """Finds the members of a tar archive that streams by; looks at nothing but headers."""
+
+    def __init__(self) -> None:
+        self.members: list[list[Any]] = []
+        """Path, offset of its bytes in the archive, size."""
+        self._at = self._next = 0
+        self._head = b""
+
+    def feed(self, chunk: bytes | memoryview) -> None:
+        end = self._at + len(chunk)
+        while self._next + len(self._head) < end:
+            begin = self._next + len(self._head) - self._at
+            self._head += bytes(chunk[begin : begin + 512 - len(self._head)])
+            if len(self._head) < 512:
+                break
+            head, self._head, offset = self._head, b"", self._next + 512
+            size = 0
+            if head[0]:
+                field = head[124:136]
+                size = int.from_bytes(field[1:], "big") if field[0] & 0x80 else int(field.rstrip(b"\0 ") or b"0", 8)
+                prefix = head[345:500].rstrip(b"\0").decode("utf-8", "replace") if head[257:262] == b"ustar" else ""
+                name = head[:100].rstrip(b"\0").decode("utf-8", "replace")
+                if head[156:157] in (b"0", b"\0"):
+                    self.members.append([f"{prefix}/{name}" if prefix else name, offset, size])
+                else:
+                    size = 0
+            self._next = offset + (size + 511) // 512 * 512
+        self._at = end
+
+
+class Source:
+    """One backup of one member. Made by the driver; `close` ends its connections."""
+
+    def __init__(self, context: Context, params: BackupParams) -> None:
+        self._context, self._params = context, params
+        self._where = f"{params.store}/{params.member}"
+        self._text = connection_string(context, params.store, params.member)
+        self._sql = connect(self._text, self._where)
+        self._wire: Replication | None = None
+        self.method: Literal["full", "incremental"] = "full"
+        self.parent: str | None = None
+        self.why_full = params.why_full
+        self.expected = 0
+        """Bytes that the server expects to send."""
+        self._index = TarIndex()
+        self._sample: tuple[datetime, int] | None = None
+        self._samples: list[tuple[datetime, int]] = []
+        self._sampled = 0.0
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+        self._sql.close()
+
+    def _open(self) -> Replication:
+        if self._wire is not None:
+            self._wire.close()
+        self._wire = Replication(self._text, self._where, self._context.check)
+        return self._wire
+
+    def _begin(self) -> None:
+        wire = self._open()
+        identity = wire.rows("IDENTIFY_SYSTEM")[0]
+        self._timeline = int(identity[1] or 0)
+        self._details = details(self._sql, self._text, self._where)
+        lineage = f"{identity[0]}-{self._details['version'] // 10000}"
+        if lineage != self._params.lineage:
+            raise AegisError(
+                "lineage-changed",
+                "the server has another history than was planned for",
+                f"{self._where}: it is {lineage}, the plan was made for {self._params.lineage}",
+                "make a new plan; if the server was replaced by mistake, look before backing it up",
+            )
+        self.begun = sample(self._sql, self._where)[0]
+        if self._params.method == "incremental":
+            self.why_full = self._unfit() or self._incremental(wire)
+            if self.why_full:
+                self._context.find("note", "full-instead", "a full was taken instead of an incremental", self.why_full)
+                wire = self._open()
+        if self.method == "full":
+            self._start(wire, "")
+
+    def _unfit(self) -> str:
+        """Why the parent cannot be built upon, or nothing."""
+        version = self._details["version"]
+        if version < 170000:
+            return f"PostgreSQL {version // 10000} takes no incremental backups, 17 is the first that does"
+        if self._params.parent is None:
+            return "no set was named to build on"
+        if not (self._details["data_checksums"] or self._details["wal_log_hints"]):
+            return "the server has neither data checksums nor wal_log_hints"
+        if ask(self._sql, "SHOW summarize_wal", self._where)[0][0] != "on":
+            return "the server does not summarize its log (summarize_wal is off)"
+        return ""
+
+    def _parent(self) -> tuple[SetRecord, bytes] | str:
+        context, params = self._context, self._params
+        system, sealing = context.declared.system.name, context.declared.sealing
+        reasons = []
+        record: Record | None = None
+        key = keys.record(system, params.store, params.lineage, params.parent or "")
+        for name in context.repositories:
+            try:
+                record, digest, _ = find(context.repositories[name], key, sealing.signers if sealing else {})
+                if params.parent_digest in (None, digest):
+                    break
+                record = None
+                reasons.append(f"{name}: another record than was planned")
+            except AegisError as error:
+                reasons.append(f"{name}: {error.summary}")
+        if not isinstance(record, SetRecord):
+            return f"the parent's record cannot be read ({'; '.join(reasons)})"
+        stored = next((found for found in record.objects if found.name == "manifest"), None)
+        if stored is None:
+            return "the parent has no manifest"
+        try:
+            secret = load_key(
+                context.repositories, system, params.store, params.lineage, record.key, context.keys.identities
+            )
+            if secret.meta is None:
+                return "this site's identity does not open the parent's manifest"
+            return record, read_object(context.repositories, stored, secret.meta, damage=lambda _r, _w: None)
+        except AegisError as error:
+            return f"the parent's manifest cannot be read: {error}"
+
+    def _incremental(self, wire: Replication) -> str:
+        """Begins an incremental; gives why it cannot be, or nothing."""
+        found = self._parent()
+        if isinstance(found, str):
+            return found
+        record, manifest = found
+        before = parse(record.end).timeline
+        if before != self._timeline or self._params.timeline not in (None, self._timeline):
+            return f"the server is on timeline {self._timeline}, the parent is of timeline {before}"
+        if record.details.get("data_checksums") not in (None, self._details["data_checksums"]):
+            return "data checksums were switched since the parent"
+        try:
+            wire.send("UPLOAD_MANIFEST")
+            wire.result()
+            for begin in range(0, len(manifest), CHUNK):
+                wire.write(manifest[begin : begin + CHUNK])
+            wire.end_copy()
+            wire.drain()
+            self._start(wire, ", INCREMENTAL")
+        except ServerError as error:
+            return f"the server refused: {error.said}"
+        self.method, self.parent = "incremental", record.set
+        return ""
+
+    def _start(self, wire: Replication, more: str) -> None:
+        label = self._context.attempt.run.replace("'", "")
+        wire.send(
+            f"BASE_BACKUP (LABEL 'aegis {label}', PROGRESS true, CHECKPOINT 'fast', WAL true, MANIFEST 'yes',"
+            f" MANIFEST_CHECKSUMS 'CRC32C'{more})"
+        )
+        first, second = wire.result(), wire.result()
+        if first is None or second is None:
+            raise AegisError("server-refused", "the server refused a request", f"{self._where}: no backup began")
+        start = table(first)[0]
+        self._started = int(start[1] or 0), parse_lsn(start[0] or "")
+        spaces = table(second)
+        self.expected = sum(int(row[2] or 0) for row in spaces) << 10
+        self._details["tablespaces"] = {
+            row[0]: {"location": row[1], "bytes": int(row[2] or 0) << 10} for row in spaces if row[0]
+        }
+        copy = wire.result()
+        if copy is None:
+            raise AegisError("server-refused", "the server refused a request", f"{self._where}: it sent no data")
+        self._take_sample()
+
+    def _take_sample(self) -> None:
+        now = self._context.clock.monotonic()
+        if now - self._sampled >= SAMPLE_SECONDS or not self._samples:
+            self._sampled = now
+            self._samples.append(sample(self._sql, self._where))
+
+    def _messages(self) -> Iterator[memoryview]:
+        assert self._wire is not None
+        while True:
+            found = self._wire.read()
+            if not isinstance(found, memoryview):
+                return
+            yield found
+
+    def archives(self) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """`base`, one archive for each tablespace by its OID, `manifest`, and `config` where there is one."""
+        stream = self._messages()
+        head: memoryview | None = next(stream, None)
+        while head is not None:
+            kind = bytes(head[:1])
+            if kind == b"n":
+                name = bytes(head[1:]).split(b"\0", 1)[0].decode()
+                label = "base" if name in ("", "base.tar") else name.removesuffix(".tar")
+                self._index = TarIndex()
+            elif kind == b"m":
+                label = "manifest"
+            else:
+                head = next(stream, None)
+                continue
+            following: list[memoryview] = []
+            yield label, self._archive(stream, following, label != "manifest")
+            head = following[0] if following else None
+        self._finish_copy()
+        missing: list[str] = []
+
+        def missed(path: str, why: str) -> None:
+            missing.append(f"{path}: {why}")
+
+        tar = configuration(self._sql, self._where, missed)
+        if missing:
+            self._context.find(
+                "warning",
+                "configuration-not-read",
+                "configuration outside the data directory is not in the backup",
+                "; ".join(missing),
+                "GRANT pg_read_server_files, pg_read_all_settings TO the backup role, or keep these files elsewhere",
+            )
+        if tar is not None:
+            self._index = TarIndex()
+            self._index.feed(tar)
+            yield "config", iter([tar])
+
+    def _archive(self, stream: Iterator[memoryview], following: list[memoryview], tar: bool) -> Iterator[bytes]:
+        parts: list[memoryview] = []
+        size = 0
+        for message in stream:
+            kind = message[0]
+            if kind == 0x64:
+                body = message[1:]
+                if tar:
+                    self._index.feed(body)
+                parts.append(body)
+                size += len(body)
+                if size >= CHUNK:
+                    yield b"".join(parts)
+                    parts, size = [], 0
+                    self._take_sample()
+            elif kind in (0x6E, 0x6D):
+                following.append(message)
+                break
+        if parts:
+            yield b"".join(parts)
+
+    def members(self) -> list[list[Any]]:
+        """Path, offset and size of each file of the archive that was read last."""
+        return self._index.members
+
+    def _finish_copy(self) -> None:
+        assert self._wire is not None
+        ended = self._wire.result()
+        if ended is None or not ended.ntuples:
+            raise UnavailableError("server-lost", "the connection to the server broke", self._where)
+        row = table(ended)[0]
+        self._ended = int(row[1] or 0), parse_lsn(row[0] or "")
+        self._wire.drain()
+        self._samples.append(sample(self._sql, self._where))
+        if self._ended[0] > 1:
+            rows = self._wire.rows(f"TIMELINE_HISTORY {self._ended[0]}")
+            self._details["timeline_history"] = rows[0][1] if rows else ""
+
+    def finish(self) -> dict[str, Any]:
+        """What the record says. The state is at `end`: the last sample of the server's clock that lies before it."""
+        certain = [moment for moment, lsn in self._samples if lsn <= self._ended[1]]
+        extra = {"why_full": self.why_full} if self.why_full else {}
+        done = {
+            "method": self.method,
+            "parent": self.parent,
+            "begun": self.begun,
+            "begin": f"{self._started[0]}/{format_lsn(self._started[1])}",
+            "end": f"{self._ended[0]}/{format_lsn(self._ended[1])}",
+            "not_before": max(certain, default=self.begun),
+            "not_after": self._samples[-1][0],
+            "details": {**self._details, **extra},
+        }
+        self.close()
+        return done

@@ -1,0 +1,101 @@
+"""Ordinary SQL connections to a member, and what their failures mean. No text of libpq, which may hold a connection
+string, ever leaves this module."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import psycopg
+from psycopg import conninfo
+
+from aegis_plan.actions.contract import Context
+from aegis_plan.errors import AegisError, UnavailableError
+
+CONNECT_SECONDS = 4
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_LOGIN = re.compile(
+    r"password authentication failed|no password supplied|role \"[^\"]*\" does not exist|authentication failed"
+)
+_DATABASE = re.compile(r"database \"[^\"]*\" does not exist")
+_REPLICATION = re.compile(
+    r"no pg_hba\.conf entry for replication|must be superuser or replication|REPLICATION attribute"
+)
+
+
+def connection_string(context: Context, store: str, member: str) -> str:
+    """The member's connection string with its secrets in it; it may go nowhere but to libpq."""
+    return context.secrets.text(context.declared.stores[store].members[member].connection)
+
+
+def prepared(text: str, **options: Any) -> str:
+    """The connection string with our own options added. Raises AegisError `connection-malformed`."""
+    try:
+        return conninfo.make_conninfo(
+            text, **{"connect_timeout": CONNECT_SECONDS, "application_name": "aegis", **options}
+        )
+    except psycopg.Error:
+        raise AegisError(
+            "connection-malformed",
+            "a connection string cannot be read",
+            "it is neither a list of keyword=value pairs nor a postgresql:// address",
+            "correct the member's `connection` or what its secret reference gives",
+        ) from None
+
+
+def refused(message: str, where: str) -> AegisError:
+    """What a failed connection means; `message` is libpq's and is only matched, never passed on."""
+    if _REPLICATION.search(message):
+        return AegisError(
+            "replication-not-allowed",
+            "the server does not let this role replicate",
+            where,
+            "ALTER ROLE ... REPLICATION, and a line `host replication <role> <address> scram-sha-256` in pg_hba.conf",
+        )
+    if "no pg_hba.conf entry" in message or _LOGIN.search(message):
+        return AegisError(
+            "login-refused",
+            "the server refused the login",
+            where,
+            "check the role, its password and pg_hba.conf of the server",
+        )
+    if _DATABASE.search(message):
+        return AegisError("database-missing", "the server has no such database", where, "name one in `connection`")
+    if re.search(r"starting up|shutting down|not yet accepting|recovery mode", message):
+        return UnavailableError("server-starting", "the server is starting or stopping", where, "try again shortly")
+    if re.search(r"too many (clients|connections)|remaining connection slots|max_wal_senders", message):
+        return UnavailableError(
+            "server-full", "the server takes no more connections", where, "raise max_connections or max_wal_senders"
+        )
+    reason = "nothing listens there" if "Connection refused" in message or "No such file" in message else "no answer"
+    return UnavailableError(
+        "server-unreachable", "the server cannot be reached", f"{where}: {reason}", "check host, port and network"
+    )
+
+
+def connect(text: str, where: str, **options: Any) -> Connection:
+    """Opens a connection in autocommit mode; `where` names store and member for messages.
+
+    Raises UnavailableError `server-unreachable`, `server-starting`, `server-full`, AegisError `login-refused`,
+    `database-missing`, `connection-malformed`."""
+    ready = prepared(text, **options)
+    try:
+        return psycopg.connect(ready, autocommit=True)
+    except psycopg.Error as error:
+        raise refused(str(error), where) from None
+
+
+def ask(connection: Connection, query: str, where: str) -> list[tuple[Any, ...]]:
+    """Runs one statement. Raises UnavailableError `server-lost`, AegisError `server-refused`."""
+    try:
+        return connection.execute(query.encode()).fetchall()
+    except psycopg.Error as error:
+        if error.sqlstate is None or error.sqlstate.startswith(("08", "57P")):
+            raise UnavailableError(
+                "server-lost", "the connection to the server broke", where, "it is tried again on resume"
+            ) from None
+        said = error.diag.message_primary or ""
+        raise AegisError(
+            "server-refused", "the server refused a request", f"{where}: {said} ({error.sqlstate})", ""
+        ) from None

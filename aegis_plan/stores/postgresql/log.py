@@ -1,0 +1,318 @@
+"""The step `archive-log`: brings the archived log up to what the server has flushed when the step begins.
+
+What the server no longer has is named as a hole and fails the step; it is never skipped. The slot moves on only after
+the repositories hold a range and its record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aegis_plan.actions.contract import Context, Done, Probed
+from aegis_plan.catalog.record import LogRecord
+from aegis_plan.clock import new_id
+from aegis_plan.errors import AegisError, UnavailableError
+from aegis_plan.repositories.setwriter import SetWriter
+from aegis_plan.sealing.keys import new_data_key
+from aegis_plan.sealing.signatures import digest
+from aegis_plan.stores.archive import missing, proved, put_key, reachable, shelf_of, signing, write_record
+from aegis_plan.stores.postgresql.basebackup import sample
+from aegis_plan.stores.postgresql.connection import Connection, connect, connection_string
+from aegis_plan.stores.postgresql.history import History, read_history
+from aegis_plan.stores.postgresql.model import LogParams
+from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse, parse_lsn, segment_floor
+from aegis_plan.stores.postgresql.replication import Replication, ServerError
+from aegis_plan.stores.postgresql.settings import segment_size
+from aegis_plan.stores.postgresql.slot import checked, read_slot
+
+RANGE = 64 << 20
+"""Most bytes of one range."""
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Archive:
+    """Writes ranges and histories of one lineage."""
+
+    context: Context
+    store: str
+    lineage: str
+    covered: datetime = _NEVER
+    """What was covered before: a range that proves nothing newer says this."""
+    known: set[int] = field(default_factory=set)
+    """Timelines whose history is archived."""
+    heads: tuple[str, ...] = ()
+    written: dict[str, str] = field(default_factory=dict)
+    bytes: int = 0
+
+    def learn(self, begin: Position | None) -> None:
+        """Reads the records: heads, histories, and until when commits are covered at `begin`."""
+        shelf = shelf_of(self.context, self.store)
+        self.heads = tuple(shelf.heads.get(f"{self.lineage}/log", ()))
+        for record in shelf.records:
+            if isinstance(record, LogRecord) and record.lineage == self.lineage:
+                if record.details.get("history"):
+                    self.known.add(parse(record.end).timeline)
+                elif begin is not None and parse(record.end) == begin:
+                    self.covered = max(self.covered, record.covers_until)
+
+    def put(self, begin: Position, end: Position, data: bytes, covers: datetime | None, **details: Any) -> None:
+        """Seals, stores and records one range. Raises UnavailableError `too-few-copies`."""
+        context = self.context
+        sealing, private = signing(context)
+        self.covered = max(self.covered, covers or _NEVER)
+        now = context.clock.now()
+        identity = new_id(now)
+        key = new_data_key(f"log-{now:%Y%m%d}-{os.urandom(6).hex()}")
+        store = context.declared.stores[self.store]
+        ready = put_key(context, self.store, self.lineage, key, sealing, reachable(context, store))
+        name = "history" if details.get("history") else f"{begin.lsn:016X}-{end.lsn:016X}"
+        with SetWriter(
+            ready,
+            system=context.declared.system.name,
+            store=self.store,
+            lineage=self.lineage,
+            root=f"log/{end.timeline:08X}",
+            key=key,
+            level=store.backup.compression if store.backup else 3,
+            stop=context.check,
+            progress=lambda _done: None,
+            minimum_copies=sealing.minimum_copies,
+        ) as writer:
+            # The suffix keeps a range that a killed attempt sealed with another key from standing in the way.
+            writer.add(f"{name}-{identity[-6:]}", [data], volumes=False)
+            written = writer.finish()
+        for repository, why in written.dropped.items():
+            missing(context, repository, why)
+        record = LogRecord(
+            id=identity,
+            system=context.declared.system.name,
+            store=self.store,
+            lineage=self.lineage,
+            written=now,
+            site=context.attempt.site,
+            previous=self.heads,
+            begin=str(begin),
+            end=str(end),
+            covers_until=self.covered,
+            key=key.name,
+            objects=written.objects,
+            details=details,
+        )
+        copies = proved(context, written, ready, sealing.minimum_copies)
+        write_record(context, record, private, copies, sealing.minimum_copies)
+        mark = digest(record)
+        self.heads = (mark,)
+        self.written[record.id] = mark
+        self.bytes += len(data)
+
+
+@dataclass
+class Feed:
+    """The log of one member as the server sends it, over timelines."""
+
+    context: Context
+    text: str
+    where: str
+    slot: str
+    wire: Replication
+    history: History
+    segment: int
+
+    def start(self, at: Position) -> None:
+        """Begins to receive. Raises AegisError `log-hole`, LockedError-like `slot-in-use`."""
+        command = f"START_REPLICATION SLOT {checked(self.slot)} PHYSICAL {format_lsn(at.lsn)} TIMELINE {at.timeline}"
+        try:
+            self.wire.send(command)
+            self.wire.result()
+        except ServerError as error:
+            raise self.translated(error, at) from None
+
+    def translated(self, error: ServerError, at: Position) -> AegisError:
+        if error.sqlstate == "55006":
+            return UnavailableError(
+                "slot-in-use", "another client reads the slot", f"{self.where}: {self.slot}", "end the other stream"
+            )
+        if error.sqlstate == "42704":
+            return AegisError(
+                "slot-missing", "the slot does not exist", f"{self.where}: {self.slot}", "make a new plan"
+            )
+        if error.sqlstate in ("58P01", "55000") or "removed" in error.said:
+            return hole(self.where, at, error.said)
+        return error
+
+    def read(self, at: Position, seconds: float | None = None) -> tuple[int, memoryview] | bool | None:
+        """Begin and bytes of the next piece; None when the timeline ended; False when nothing came in time."""
+        try:
+            message = self.wire.read(seconds)
+            if message is None:
+                self.wire.end_copy()
+                self.wire.drain()
+                return None
+        except ServerError as error:
+            raise self.translated(error, at) from None
+        if not isinstance(message, memoryview):
+            return False
+        if message[0] != 0x77:
+            return False
+        return int.from_bytes(message[1:9], "big"), message[25:]
+
+
+def hole(where: str, at: Position, said: str) -> AegisError:
+    """The server no longer has its log from `at`."""
+    return AegisError(
+        "log-hole",
+        "the log has a hole",
+        f"{where}: the server no longer has its log from {at} on ({said})",
+        "`aegis plan` takes a full, from which the log is whole again; `accept-gap` records the hole",
+    )
+
+
+def open_feed(context: Context, store: str, member: str, lineage: str, slot: str) -> tuple[Feed, Connection, int]:
+    """Connections to a member, its timeline history, and the position that it has flushed.
+
+    Raises AegisError `lineage-changed`, `slot-missing` and what connecting raises."""
+    where = f"{store}/{member}"
+    text = connection_string(context, store, member)
+    sql = connect(text, where)
+    wire = None
+    try:
+        wire = Replication(text, where, context.check)
+        system, timeline, flushed, _ = wire.rows("IDENTIFY_SYSTEM")[0]
+        if system != lineage.rpartition("-")[0]:
+            raise AegisError(
+                "lineage-changed",
+                "the server has another history than was planned for",
+                f"{where}: system identifier {system}, the plan was made for {lineage}",
+                "make a new plan",
+            )
+        return (
+            Feed(context, text, where, slot, wire, read_history(wire, int(timeline or 0)), segment_size(sql, where)),
+            sql,
+            parse_lsn(flushed or ""),
+        )
+    except BaseException:
+        if wire is not None:
+            wire.close()
+        sql.close()
+        raise
+
+
+def first(feed: Feed, sql: Connection, begin: str | None) -> Position:
+    """Where to begin: where the archive ends, or at the segment of the slot's restart position."""
+    if begin is not None:
+        return parse(begin)
+    found = read_slot(sql, feed.slot, feed.where)
+    if found is None or found.restart_lsn is None:
+        if found is not None and found.wal_status == "lost":
+            raise hole(feed.where, Position(feed.history.timeline, 0), f"the slot {feed.slot} was lost")
+        raise AegisError("slot-missing", "the slot does not exist", f"{feed.where}: {feed.slot}", "make a new plan")
+    lsn = segment_floor(parse_lsn(found.restart_lsn), feed.segment)
+    return Position(feed.history.owner(lsn), lsn)
+
+
+def histories(archive: Archive, feed: Feed) -> None:
+    """Archives the history of the server's timeline before anything that lies on it."""
+    timeline = feed.history.timeline
+    if timeline > 1 and timeline not in archive.known:
+        before, switch = feed.history.switches[-1]
+        archive.put(
+            Position(before, switch),
+            Position(timeline, switch),
+            feed.history.text.encode(),
+            None,
+            history=True,
+            text=feed.history.text,
+        )
+        archive.known.add(timeline)
+
+
+def ranges(feed: Feed, begin: Position, target: int) -> Iterator[tuple[Position, Position, bytes]]:
+    """Everything from `begin` to `target` on the server's timeline, in pieces, over each timeline on the way."""
+    at = begin
+    while True:
+        last = at.timeline == feed.history.timeline
+        goal = target if last else feed.history.left(at.timeline)
+        if at.lsn < goal:
+            feed.start(at)
+            parts: list[bytes] = []
+            size = 0
+            while at.lsn + size < goal:
+                found = feed.read(Position(at.timeline, at.lsn + size))
+                if found is None:
+                    break
+                if isinstance(found, bool):
+                    continue
+                start, data = found
+                if start != at.lsn + size:
+                    raise hole(feed.where, Position(at.timeline, at.lsn + size), f"it went on at {format_lsn(start)}")
+                data = data[: goal - at.lsn - size]
+                parts.append(bytes(data))
+                size += len(data)
+                if size >= RANGE or at.lsn + size >= goal:
+                    end = Position(at.timeline, at.lsn + size)
+                    yield at, end, b"".join(parts)
+                    at, parts, size = end, [], 0
+            if at.lsn < goal:
+                raise hole(feed.where, Position(at.timeline, at.lsn + size), "the server ended its log there")
+        if last:
+            return
+        following = feed.history.after(at.timeline)
+        at = Position(following, segment_floor(goal, feed.segment))
+        # A walsender that reached the end of an old timeline is left alone: a new connection begins the next.
+        feed.wire.close()
+        feed.wire = Replication(feed.text, feed.where, feed.context.check)
+
+
+class ArchiveLog:
+    """Archive the log."""
+
+    kind = "archive-log"
+
+    def probe(self, context: Context) -> Probed:
+        done = next((mark.data for mark in context.marks if mark.name == "archived"), None)
+        return Probed("satisfied", outputs=done) if done is not None else Probed("needed")
+
+    def act(self, context: Context) -> Done:
+        params = LogParams.model_validate(context.attempt.params)
+        feed, sql, _ = open_feed(context, params.store, params.member, params.lineage, params.slot)
+        try:
+            clock, target = sample(sql, feed.where)
+            earlier = [mark.data["end"] for mark in context.marks if mark.name == "range"]
+            begin = first(feed, sql, earlier[-1] if earlier else params.begin)
+            archive = Archive(context, params.store, params.lineage)
+            archive.learn(begin)
+            histories(archive, feed)
+            end = begin
+            for low, high, data in ranges(feed, begin, target):
+                whole = high.timeline == feed.history.timeline and high.lsn >= target
+                archive.put(low, high, data, clock if whole else None)
+                context.mark("range", begin=str(low), end=str(high))
+                # Log of older timelines must not move the slot past what the present one still needs.
+                if high.timeline == feed.history.timeline:
+                    feed.wire.confirm(high.lsn, high.lsn)
+                    end = high
+                context.progress("archive the log", archive.bytes)
+        finally:
+            feed.wire.close()
+            sql.close()
+        outputs = {
+            "records": archive.written,
+            "begin": str(begin),
+            "end": str(end),
+            "covers_until": archive.covered.isoformat(),
+            "bytes": archive.bytes,
+            "idle": not archive.written,
+        }
+        context.mark("archived", **outputs)
+        return Done(outputs)
+
+    def undo(self, context: Context) -> Done:
+        return Done()  # what was archived is true and stays
+
+
+ACTION = ArchiveLog()

@@ -1,0 +1,117 @@
+"""The log stream that a site's daemon keeps running: every few seconds what the server flushed is in the repositories.
+
+While a repository is away the log stays on the server, kept by the slot; nothing is confirmed that is not archived.
+"""
+
+from __future__ import annotations
+
+import os
+
+from aegis_plan.actions.contract import Context
+from aegis_plan.catalog.record import LogRecord
+from aegis_plan.errors import AegisError, UnavailableError
+from aegis_plan.stores.archive import shelf_of
+from aegis_plan.stores.postgresql.basebackup import sample
+from aegis_plan.stores.postgresql.connection import ask, connect, connection_string
+from aegis_plan.stores.postgresql.log import Archive, first, histories, hole, open_feed, ranges
+from aegis_plan.stores.postgresql.model import StreamParams
+from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse
+
+FULL = 16 << 20
+"""Bytes at which a range is written at once."""
+KEEP_ALIVE = 5.0
+
+
+def interval() -> float:
+    """Seconds after which a range is written at the latest (`AEGIS_STREAM_SECONDS`)."""
+    try:
+        return max(0.05, float(os.environ.get("AEGIS_STREAM_SECONDS", "10")))
+    except ValueError:
+        return 10.0
+
+
+def archive_end(context: Context, store: str, lineage: str, timeline: int) -> str | None:
+    """The furthest position that the records reach on the server's timeline, or on the last before it."""
+    ends = [
+        parse(record.end)
+        for record in shelf_of(context, store).records
+        if isinstance(record, LogRecord) and record.lineage == lineage and not record.details.get("history")
+    ]
+    return str(max(ends)) if (ends := [end for end in ends if end.timeline <= timeline]) else None
+
+
+def stream(context: Context, params: StreamParams) -> None:
+    """Streams until `context.check` raises. Progress says phase `streaming <position> <covers until>`.
+
+    Raises UnavailableError where trying again can help; the daemon does. Raises AegisError `log-hole`."""
+    where = f"{params.store}/{params.member}"
+    lineage = params.lineage or _lineage(context, params, where)
+    feed, sql, flushed = open_feed(context, params.store, params.member, lineage, params.slot)
+    try:
+        begin = first(feed, sql, archive_end(context, params.store, lineage, feed.history.timeline))
+        archive = Archive(context, params.store, lineage)
+        archive.learn(begin)
+        histories(archive, feed)
+        at = begin
+        if begin.timeline != feed.history.timeline:
+            for low, high, data in ranges(feed, begin, flushed):
+                archive.put(low, high, data, None)
+                at = high
+            # The connection may stand in the middle of a copy: the endless one begins afresh.
+            raise UnavailableError(
+                "timeline-followed",
+                "the stream caught up with a new timeline",
+                f"{where}: {at}",
+                "it goes on by itself",
+            )
+        feed.start(at)
+        clock = context.clock
+        parts: list[bytes] = []
+        size = 0
+        confirmed = last = clock.monotonic()
+        proof = None
+        context.progress(f"streaming {at} {archive.covered.isoformat()}", archive.bytes)
+        while True:
+            context.check()
+            found = feed.read(Position(at.timeline, at.lsn + size), 0.2)
+            if found is None:
+                raise UnavailableError("server-lost", "the connection to the server broke", where, "it is tried again")
+            if not isinstance(found, bool):
+                start, data = found
+                if start != at.lsn + size:
+                    raise hole(where, Position(at.timeline, at.lsn + size), f"it went on at {format_lsn(start)}")
+                parts.append(bytes(data))
+                size += len(data)
+            now = clock.monotonic()
+            due = now - last >= interval()
+            if size and proof is None and (due or size >= FULL):
+                proof = sample(sql, where)
+            reached = proof is not None and at.lsn + size >= proof[1]
+            if size and (size >= FULL or (due and reached)):
+                end = Position(at.timeline, at.lsn + size)
+                archive.put(at, end, b"".join(parts), proof[0] if proof is not None and reached else None)
+                feed.wire.confirm(end.lsn, end.lsn)
+                at, parts, size = end, [], 0
+                last = confirmed = clock.monotonic()
+                proof = None if reached else proof
+                context.progress(f"streaming {at} {archive.covered.isoformat()}", archive.bytes)
+            elif now - confirmed >= KEEP_ALIVE:
+                feed.wire.confirm(at.lsn, at.lsn + size)
+                confirmed = now
+    finally:
+        feed.wire.close()
+        sql.close()
+
+
+def _lineage(context: Context, params: StreamParams, where: str) -> str:
+    with connect(connection_string(context, params.store, params.member), where) as sql:
+        try:
+            rows = ask(
+                sql,
+                "SELECT system_identifier::text, current_setting('server_version_num')::int / 10000"
+                " FROM pg_control_system()",
+                where,
+            )
+        except AegisError as error:
+            raise AegisError("lineage-unknown", "the server does not tell its history", where, error.detail) from None
+    return f"{rows[0][0]}-{rows[0][1]}"
