@@ -1,0 +1,1 @@
+"""Checks of services, used by looks, gates and watch."""
