@@ -4,8 +4,10 @@ of links it takes only the ones that PostgreSQL makes for tablespaces, which it 
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -283,14 +285,13 @@ def sync(folder: Path) -> None:
 
 
 def files(tar: bytes) -> Iterator[tuple[str, bytes]]:
-    """Path and content of every file of a small archive that is held whole. Raises DamageError."""
-    feed = Feed(iter([tar]), lambda _count: None)
-    while True:
-        block = bytes(feed.some(_BLOCK))
-        if len(block) < _BLOCK or not any(block):
-            return
-        member = read_header(block)
-        data = feed.exactly(member.size, member.path)
-        feed.exactly(-member.size % _BLOCK, member.path)
-        if member.kind == "0":
-            yield member.path, data
+    """Path and content of every file of a small archive of our own that is held whole. Raises DamageError."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
+            for member in archive:
+                body = archive.extractfile(member) if member.isfile() else None
+                if body is None or member.name.startswith("/") or ".." in member.name.split("/"):
+                    raise _unexpected(member.name, "not a plain file with a path inside")
+                yield member.name, body.read()
+    except tarfile.TarError:
+        raise _unexpected("config", "it cannot be read") from None

@@ -217,6 +217,8 @@ class World:
     outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     count: int = 0
     run: str = "20261123T000000Z-abcdef"
+    config: bytes = b""
+    """Configuration from outside the data directory, as a tar; goes into every set."""
 
     def __post_init__(self) -> None:
         self.secret, self.recipient = new_identity()
@@ -293,6 +295,8 @@ class World:
                 with path.open("rb") as stream:
                     writer.add(path.stem, iter(lambda stream=stream: stream.read(1 << 20), b""))  # type: ignore[misc]
             writer.add("manifest", [(folder / "backup_manifest").read_bytes()], meta=True, volumes=False)
+            if self.config:
+                writer.add("config", [self.config], volumes=False)
             written = writer.finish()
         now = self.cluster.now()
         record = SetRecord(
