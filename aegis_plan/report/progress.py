@@ -130,18 +130,18 @@ class View:
         self._out.print(text, soft_wrap=not self._out.is_terminal)
 
     def _render(self) -> Group:
-        with self._guard:
-            grid = Table.grid(padding=(0, 1, 0, 0))
-            frames = "|/-\\" if is_ascii(self._out) else "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-            frame = frames[int(time.monotonic() * 8) % len(frames)]
-            for running in self._running.values():
-                verb = "" if running.verb == "act" else f"{running.verb}: "
-                grid.add_row(
-                    Text(f"  {frame}", style="read"),
-                    Text(f"{running.step.id:<{self._width}} "),
-                    Text(letters(self._out, verb + running.text()), style="quiet"),
-                )
-            return Group(grid)
+        # Without the guard: this runs under the console's lock, which `tell` takes while it holds the guard.
+        grid = Table.grid(padding=(0, 1, 0, 0))
+        frames = "|/-\\" if is_ascii(self._out) else "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+        frame = frames[int(time.monotonic() * 8) % len(frames)]
+        for running in list(self._running.values()):
+            verb = "" if running.verb == "act" else f"{running.verb}: "
+            grid.add_row(
+                Text(f"  {frame}", style="read"),
+                Text(f"{running.step.id:<{self._width}} "),
+                Text(letters(self._out, verb + running.text()), style="quiet"),
+            )
+        return Group(grid)
 
     def _heartbeat(self) -> None:
         while not self._ending.wait(HEARTBEAT):
