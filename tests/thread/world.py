@@ -7,16 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.servers.postgresql import Server
-
-CANARY = "c4n4ry-s3cr3t-9f1"
-"""The password in every connection string; it must appear in nothing that the product writes."""
+from tests.servers.postgresql import PASSWORD as CANARY
+from tests.servers.postgresql import Server, cluster
 
 
 @dataclass(frozen=True)
@@ -150,3 +149,21 @@ scenarios:
   database-failure:
     {{disruption: store, affects: {{stores: [policy-db]}}, strategy: restore, expect: {{rto: 2h, rpo: 5m}}}}
 {extra}"""
+
+
+TABLE = "CREATE TABLE policies (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text, at timestamptz DEFAULT now())"
+
+
+@contextmanager
+def world(repositories: Sequence[str] = ("seoul", "busan"), extra: str = "", major: int = 18) -> Iterator[World]:
+    """A running server with a table, documents and keys; nothing is backed up yet."""
+    with cluster(major) as server:
+        folder = server.folder.parent / "aegis system"
+        made = World(folder, server)
+        made.plans.mkdir(parents=True)
+        (folder / "repositories").mkdir()
+        (made.plans / "aegis.yaml").write_text(documents(folder, server, repositories, extra))
+        made.ok("keys", "new", "seoul", "--dir", "site", "--documents", "plans/sealing.yaml")
+        made.sql(TABLE)
+        made.insert(100, "first")
+        yield made
