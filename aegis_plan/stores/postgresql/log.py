@@ -7,6 +7,7 @@ the repositories hold a range and its record.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from aegis_plan.stores.postgresql.replication import Replication, ServerError
 from aegis_plan.stores.postgresql.settings import segment_size
 from aegis_plan.stores.postgresql.slot import checked, read_slot
 
+BUSY_SECONDS = 5.0
 RANGE = 64 << 20
 """Most bytes of one range."""
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,7 +49,8 @@ class Archive:
     """Timelines whose history is archived."""
     heads: tuple[str, ...] = ()
     written: dict[str, str] = field(default_factory=dict)
-    bytes: int = 0
+    size: int = 0
+    """Plain bytes written so far."""
 
     def learn(self, begin: Position | None) -> None:
         """Reads the records: heads, histories, and until when commits are covered at `begin`."""
@@ -108,7 +111,7 @@ class Archive:
         mark = digest(record)
         self.heads = (mark,)
         self.written[record.id] = mark
-        self.bytes += len(data)
+        self.size += len(data)
 
 
 @dataclass
@@ -124,13 +127,20 @@ class Feed:
     segment: int
 
     def start(self, at: Position) -> None:
-        """Begins to receive. Raises AegisError `log-hole`, LockedError-like `slot-in-use`."""
+        """Begins to receive. Raises AegisError `log-hole`, UnavailableError `slot-in-use`."""
         command = f"START_REPLICATION SLOT {checked(self.slot)} PHYSICAL {format_lsn(at.lsn)} TIMELINE {at.timeline}"
-        try:
-            self.wire.send(command)
-            self.wire.result()
-        except ServerError as error:
-            raise self.translated(error, at) from None
+        limit = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self.wire.send(command)
+                self.wire.result()
+                return
+            except ServerError as error:
+                # The server notices only after a while that a reader before us was killed.
+                if error.sqlstate != "55006" or time.monotonic() > limit:
+                    raise self.translated(error, at) from None
+                self.wire.drain()
+                time.sleep(0.1)
 
     def translated(self, error: ServerError, at: Position) -> AegisError:
         if error.sqlstate == "55006":
@@ -150,8 +160,7 @@ class Feed:
         try:
             message = self.wire.read(seconds)
             if message is None:
-                self.wire.end_copy()
-                self.wire.drain()
+                self.wire.leave_copy()
                 return None
         except ServerError as error:
             raise self.translated(error, at) from None
@@ -257,15 +266,14 @@ def ranges(feed: Feed, begin: Position, target: int) -> Iterator[tuple[Position,
                     end = Position(at.timeline, at.lsn + size)
                     yield at, end, b"".join(parts)
                     at, parts, size = end, [], 0
-            if at.lsn < goal:
+            if at.lsn < goal:  # the copy ended before its goal
                 raise hole(feed.where, Position(at.timeline, at.lsn + size), "the server ended its log there")
+            while not last and feed.read(at) is not None:
+                pass  # the server says itself that the old timeline ended, and is then ready for the next
         if last:
             return
         following = feed.history.after(at.timeline)
         at = Position(following, segment_floor(goal, feed.segment))
-        # A walsender that reached the end of an old timeline is left alone: a new connection begins the next.
-        feed.wire.close()
-        feed.wire = Replication(feed.text, feed.where, feed.context.check)
 
 
 class ArchiveLog:
@@ -296,7 +304,7 @@ class ArchiveLog:
                 if high.timeline == feed.history.timeline:
                     feed.wire.confirm(high.lsn, high.lsn)
                     end = high
-                context.progress("archive the log", archive.bytes)
+                context.progress("archive the log", archive.size)
         finally:
             feed.wire.close()
             sql.close()
@@ -305,7 +313,7 @@ class ArchiveLog:
             "begin": str(begin),
             "end": str(end),
             "covers_until": archive.covered.isoformat(),
-            "bytes": archive.bytes,
+            "bytes": archive.size,
             "idle": not archive.written,
         }
         context.mark("archived", **outputs)

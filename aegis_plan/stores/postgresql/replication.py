@@ -153,6 +153,13 @@ class Replication:
             self._flush()
         self._flush()
 
+    def leave_copy(self) -> None:
+        """After the server ended a copy in both directions: ends ours too. Raises ServerError when it failed."""
+        found = self.result()
+        if found is not None and found.status == pq.ExecStatus.COPY_IN:
+            self.end_copy()
+        self.drain()
+
     def end_copy(self) -> None:
         self._conn.put_copy_end()
         self._flush()

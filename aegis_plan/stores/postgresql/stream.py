@@ -70,18 +70,18 @@ def stream(context: Context, params: StreamParams) -> None:
         size = 0
         confirmed = last = clock.monotonic()
         proof = None
-        context.progress(f"streaming {at} {archive.covered.isoformat()}", archive.bytes)
+        context.progress(f"streaming {at} {archive.covered.isoformat()}", archive.size)
         while True:
             context.check()
             found = feed.read(Position(at.timeline, at.lsn + size), 0.2)
             if found is None:
                 raise UnavailableError("server-lost", "the connection to the server broke", where, "it is tried again")
             if not isinstance(found, bool):
-                start, data = found
+                start, body = found
                 if start != at.lsn + size:
                     raise hole(where, Position(at.timeline, at.lsn + size), f"it went on at {format_lsn(start)}")
-                parts.append(bytes(data))
-                size += len(data)
+                parts.append(bytes(body))
+                size += len(body)
             now = clock.monotonic()
             due = now - last >= interval()
             if size and proof is None and (due or size >= FULL):
@@ -94,7 +94,7 @@ def stream(context: Context, params: StreamParams) -> None:
                 at, parts, size = end, [], 0
                 last = confirmed = clock.monotonic()
                 proof = None if reached else proof
-                context.progress(f"streaming {at} {archive.covered.isoformat()}", archive.bytes)
+                context.progress(f"streaming {at} {archive.covered.isoformat()}", archive.size)
             elif now - confirmed >= KEEP_ALIVE:
                 feed.wire.confirm(at.lsn, at.lsn + size)
                 confirmed = now
