@@ -63,7 +63,7 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         journal = cls(folder, clock, mirror)
         try:
-            journal._file = open(folder / NAME, "xb", buffering=0, opener=_private)
+            journal._file = open(folder / NAME, "xb", buffering=0, opener=_private)  # noqa: SIM115 - lives as long as the journal
         except FileExistsError:
             journal.close()
             raise AegisError(
@@ -242,7 +242,7 @@ def _digest(line: bytes) -> str:
 
 
 def _locked(folder: Path) -> IO[bytes]:
-    file = open(folder / LOCK, "a+b", opener=_private)
+    file = open(folder / LOCK, "a+b", opener=_private)  # noqa: SIM115 - the lock lives as long as the file is open
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

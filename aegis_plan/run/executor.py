@@ -158,7 +158,8 @@ class Executor:
     # One life
 
     def _live(self, journal: Journal) -> Result:
-        owner = f"{self._who}@{self._host}:{os.getpid()}"
+        # The journal's lock lets one process at a time be this run, so that a later life may take over its leases.
+        owner = f"{self.state.who}@{self.state.host}"
         leases = Leases(self._authority, self._plan, owner, self._run, self._clock)
         work = Work(
             self._plan,
