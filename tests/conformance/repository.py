@@ -164,9 +164,12 @@ class RepositoryConformance:
         tag: str | None = None
         for turn in range(3):
             wins: list[str] = []
+            lost: list[str] = []
             start = threading.Barrier(4)
 
-            def attempt(body: bytes, expected: str | None, start: threading.Barrier, wins: list[str]) -> None:
+            def attempt(
+                body: bytes, expected: str | None, start: threading.Barrier, wins: list[str], lost: list[str]
+            ) -> None:
                 start.wait()
                 try:
                     wins.append(repository.compare_and_set("raced/lease", expected, body))
@@ -180,5 +183,5 @@ class RepositoryConformance:
                 thread.start()
             for thread in threads:
                 thread.join()
-            assert len(wins) == 1
+            assert (len(wins), lost) == (1, ["lease-moved"] * 3)
             tag = wins[0]
