@@ -94,6 +94,7 @@ def _show_steps(plan: Plan, out: Console) -> None:
     for symbol in used:
         legend.append(symbol, style=STYLES[symbol])
         legend.append(f" {MEANINGS[symbol]}   ", style="quiet")
+    legend.rstrip()
     out.print(legend)
     tiers = plan.documents.tiers
     first = next((step.id for step in plan.steps if step.destructive), None)
@@ -138,16 +139,15 @@ def _show_step(number: int, step: Step, sites: bool, out: Console) -> None:
     known = step.estimate.seconds is not None
     when = span(step.estimate.seconds) if known else "time unknown"
     place = f"{step.site} " if sites else ""
-    body = Text()
-    body.append(letters(out, step.title), style="name")
+    body = Text(letters(out, step.title), style="name")
     if not step.reversible and step.destructive:
         body.append("  cannot be undone", style="bad")
-    reason = letters(out, step.reason)
-    body.append("\n" + reason, style="quiet")
-    if step.approve:
-        body.append("\n" + letters(out, f"waits for approval: {step.approve}"), style="warn")
     grid.add_row(str(number), Text(step.symbol, style=STYLES.get(step.symbol, "")), body, Text(place + when, "quiet"))
     out.print(grid)
+    below = Text(letters(out, step.reason), style="quiet")
+    if step.approve:
+        below.append("\n" + letters(out, f"waits for approval: {step.approve}"), style="warn")
+    out.print(Padding(below, (0, 0, 0, 9), expand=False), width=width)
 
 
 def _show_forecasts(forecasts: tuple[Forecast, ...], out: Console) -> None:
@@ -162,7 +162,7 @@ def _show_forecasts(forecasts: tuple[Forecast, ...], out: Console) -> None:
         line = Text(f"  {row.subject:<{subject_width}}  {meaning:<7} {span(row.expected):<12} {target:<13} ")
         line.append(word, style=style)
         out.print(line)
-        out.print(Padding(Text(letters(out, row.basis), style="quiet"), (0, 0, 0, subject_width + 4), expand=False))
+        out.print(Padding(Text(letters(out, row.basis), style="quiet"), (0, 0, 0, 4), expand=False))
 
 
 def counts(plan: Plan) -> dict[str, int]:

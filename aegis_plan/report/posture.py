@@ -95,7 +95,7 @@ def show_posture(posture: Posture, out: Console) -> None:
         _row(out, "lost if it failed now", *_exposure(store))
         newest = store.spans[-1] if store.spans else None
         if newest:
-            _row(out, "can go back to", f"{moment(newest.begin, zone)} {letters(out, '…')} {moment(newest.end, zone)}")
+            _row(out, "can go back to", _stretch(newest, zone, out))
             if len(store.spans) > 1:
                 _row(out, "", f"and {len(store.spans) - 1} earlier span{'s' if len(store.spans) > 2 else ''}", "quiet")
         else:
@@ -148,6 +148,11 @@ def _exposure(store: StorePosture) -> tuple[str, str]:
     return f"{amount_lost}{target}: {store.exposure_basis}", "bad" if late else "good"
 
 
+def _stretch(one: Span, zone: ZoneInfo, out: Console) -> str:
+    begin, end = moment(one.begin, zone), moment(one.end, zone)
+    return end if begin == end else f"{begin} {letters(out, '…')} {end}"
+
+
 def _row(out: Console, label: str, text: str, style: str = "") -> None:
     line = Text(f"{label:<22} ", style="quiet").append(text, style=style or "default")
     out.print(Padding(line, (0, 0, 0, 2), expand=False))
@@ -175,7 +180,7 @@ def show_catalog(posture: Posture, out: Console) -> None:
         if store.spans:
             out.print(Text("  can go back to any moment of", style="quiet"))
             for one in store.spans:
-                out.print(f"    {moment(one.begin, zone)} {letters(out, '…')} {moment(one.end, zone)}", soft_wrap=True)
+                out.print(f"    {_stretch(one, zone, out)}", soft_wrap=True)
 
 
 def as_data(posture: Posture) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class _Running:
     unit: str = "B"
 
     def text(self) -> str:
-        words = [self.phase] if self.phase else []
+        words = [self.phase] if self.phase and self.phase != "sent" else []
         if self.done or self.total:
             shown = amount if self.unit == "B" else str
             words.append(shown(self.done) + (f" of {shown(self.total)}" if self.total else ""))
@@ -147,6 +147,8 @@ class View:
         while not self._ending.wait(HEARTBEAT):
             with self._guard:
                 for running in self._running.values():
+                    if time.monotonic() - running.begun < HEARTBEAT / 2:
+                        continue
                     self._print(Text(f"    {running.step.id}: still at work, {running.text()}", style="quiet"))
 
 

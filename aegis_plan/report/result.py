@@ -90,5 +90,5 @@ def show_achieved(result: Result, out: Console) -> None:
         word, style = VERDICTS[one.verdict]
         line = Text(f"  {one.subject:<{width}}  {meaning:<7} {span(one.seconds):<12} {target:<13} ")
         out.print(line.append(word, style=style))
-        out.print(Padding(Text(letters(out, one.basis), style="quiet"), (0, 0, 0, width + 4), expand=False))
+        out.print(Padding(Text(letters(out, one.basis), style="quiet"), (0, 0, 0, 4), expand=False))
     out.print()

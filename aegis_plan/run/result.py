@@ -154,6 +154,11 @@ def _step(step: Step, mine: StepState) -> StepResult:
 
 def _achieved(plan: Plan, steps: list[tuple[Step, StepState]], t0: datetime | None, basis: str) -> list[Achieved]:
     targets = {(one.subject, one.objective): one.target for one in plan.forecasts}
+    for step, _ in steps:
+        # An RTO is asked of a tier as a whole; everything in it is held against that.
+        for one in plan.forecasts:
+            if one.objective == "rto" and one.subject.split(" (")[0] == f"tier {step.tier}":
+                targets.setdefault((step.subject, "rto"), one.target)
     subjects = list(dict.fromkeys(step.subject for step, _ in steps if step.subject and step.action in RESTORED))
     found = []
     for subject in subjects:

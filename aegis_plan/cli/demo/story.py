@@ -95,9 +95,9 @@ class Story:
         self.aegis("apply", "-y")
         changing.wait_for(40)
         self.say("Everyday backups", "Later the schedule asks for an incremental and for the log.")
-        self.aegis("backup", system.STORE, "--incremental", "-y", quiet=True)
+        self.aegis("backup", system.STORE, "--incremental", "-y")
         changing.wait_for(40)
-        self.aegis("backup", system.STORE, "--log", "-y", quiet=True)
+        self.aegis("backup", system.STORE, "--log", "-y")
         changing.wait_for(60)
 
         self.say("The disaster")
@@ -140,7 +140,7 @@ class Story:
         if text:
             self.out.print(letters(self.out, text))
 
-    def aegis(self, *arguments: str, quiet: bool = False) -> None:
+    def aegis(self, *arguments: str) -> None:
         """Runs one of the product's commands in the demo's folder and shows it with its output.
 
         Raises AegisError `demo-command-failed` with the command and its exit code."""
