@@ -337,3 +337,17 @@ def test_the_time_since_the_failure_counts() -> None:
     assert (rpo.expected, rpo.verdict) == (120.0, "pass")
     rto = next(one for one in plan.forecasts if one.objective == "rto")
     assert rto.verdict == "fail"
+
+
+def test_the_log_goes_on_where_the_staged_log_ended() -> None:
+    plan = recover(snapshot(QUIET, member("stopped", **READABLE)))
+    log = next(step for step in plan.steps if step.action == "archive-log")
+    assert log.params["begin"] == {"output": "policy-db.stage.end"}
+    assert log.builds_on == ("policy-db.stage",)
+
+
+@pytest.mark.parametrize(("to", "timeline"), [("0/2800", 1), ("0/3400", 2), ("1/0/3400", 1), ("2/0/3400", 2)])
+def test_a_position_lies_on_the_timeline_that_owns_it(to: str, timeline: int) -> None:
+    catalog = shelf(FULL, FIRST, SECOND, a_history(2, 60, (1, 0x3000)), a_range("m1", 70, 0x3000, 0x3800, timeline=2))
+    plan = recover(snapshot(catalog, LOST, minute=80), to)
+    assert plan.steps[0].params["timeline"] == timeline

@@ -135,13 +135,10 @@ def _position(lineages: Mapping[str, LineageArchive], text: str, spans: tuple[Wi
     chosen: tuple[LineageArchive, Reach] | None = None
     for one in lineages.values():
         for found in one.reaches:
-            owner = {timeline for timeline, _ in one.paths[found.path]}
-            if position is not None and position.timeline != found.path and position.timeline not in owner:
-                continue
-            if position is not None and position.timeline == found.path:
-                fits = True
-            else:
-                fits = position is None or lsn <= dict(one.paths[found.path])[position.timeline]
+            path = one.paths[found.path]
+            entry = path[-2][1] if len(path) > 1 else -1
+            # A timeline owns what lies behind the point where it began; before it, its parent does.
+            fits = entry < lsn if position is None else position.timeline == found.path
             if fits and parse(found.chain.last.end).lsn <= lsn <= found.end_lsn:
                 chosen = (one, found)
     if chosen is not None:

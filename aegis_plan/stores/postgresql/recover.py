@@ -32,7 +32,7 @@ from aegis_plan.stores.postgresql.model import (
     TailParams,
 )
 from aegis_plan.stores.postgresql.points import Reached, reach
-from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse, parse_lsn
+from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.protect import stream_step
 
 SPARE = 64 * 2**20
@@ -383,7 +383,6 @@ def _recipe(draft: Recovery, aside: bool) -> None:
     point = draft.reached.point
     state = here.member.state if here is not None else "unknown"
     running = state in ("primary", "replica")
-    latest = draft.target.time is None and draft.target.position is None
     member = ask.name + "/" + name
     lost = [fact(draft.facts, f"{member}/state")] if here is not None else []
     moved = (f"{member}/state", f"{ask.name}/primary", f"{member}/timeline", f"{member}/lag-bytes")
@@ -500,10 +499,10 @@ def _recipe(draft: Recovery, aside: bool) -> None:
         builds_on=(replay, start),
         changes=(f"{ask.name}/lineage", *moved),
     )
-    _protect_again(draft, accept, latest)
+    _protect_again(draft, accept, stage)
 
 
-def _protect_again(draft: Recovery, accept: str, latest: bool) -> None:
+def _protect_again(draft: Recovery, accept: str, stage: str) -> None:
     """Slot, log and a full: until these are done the store is not protected. Their failure never takes the restored
     data back."""
     ask, name, backup = draft.ask, draft.member, draft.ask.store.backup
@@ -524,20 +523,23 @@ def _protect_again(draft: Recovery, accept: str, latest: bool) -> None:
             lease=f"{ask.name}/log",
             on_error="continue",
         )
-        base = parse(point.position)
-        end = draft.reached.reach.end_lsn
-        begin = Position(draft.reached.reach.path, end) if latest and base.lsn == end else base
         logged = draft.add(
             "archive-log",
             "archive-log",
             f"archive the log of {ask.name} over the change of timelines",
             "proves that the log goes on without a hole",
-            LogParams(store=ask.name, member=name, lineage=point.lineage, slot=slot, begin=str(begin)),
+            LogParams(store=ask.name, member=name, lineage=point.lineage, slot=slot),
             needs=(created,),
+            builds_on=(stage,),
             phase="verify",
             resource=f"{ask.name}/log",
             lease=f"{ask.name}/log",
             on_error="continue",
+        )
+        # Where the staged log ended is known only then: an old data directory may have given more than the archive.
+        continued = draft.steps[-1]
+        draft.steps[-1] = continued.model_copy(
+            update={"params": {**continued.params, "begin": {"output": f"{stage}.end"}}}
         )
         after = (created,)
         if backup.log.stream:
