@@ -188,8 +188,8 @@ class LocalDispatcher:
                 self._settled(Outcome.model_validate(message["outcome"]))
             elif event in ("progress", "elsewhere"):
                 self._progress(Progress.model_validate(message["progress"]), elsewhere=event == "elsewhere")
-            elif "id" in message:
-                self._replied(int(message["id"]), message)
+            elif isinstance(message.get("id"), int):
+                self._replied(message["id"], message)
 
     def _settled(self, outcome: Outcome) -> None:
         if outcome.key in self._keys:
