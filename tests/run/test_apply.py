@@ -11,6 +11,7 @@ import pytest
 from aegis_plan.clock import SystemClock
 from aegis_plan.errors import AegisError, LockedError, StaleError
 from aegis_plan.journal.file import read
+from aegis_plan.journal.mirror import Mirror
 from aegis_plan.journal.replay import replay
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.plan import Intent
@@ -18,6 +19,7 @@ from aegis_plan.plan.step import Fact
 from aegis_plan.repositories import keys, lease
 from aegis_plan.run.approval import Approval
 from aegis_plan.run.inbox import send
+from tests.journal.test_journal import Away, seal
 from tests.run.scripted import NOW, Room, outcome, plan, step, trouble
 
 CLOCK = SystemClock()
@@ -360,3 +362,58 @@ def until(true: object, seconds: float = 10.0) -> None:
     while not true():  # type: ignore[operator]  # a function
         assert time.monotonic() < end, "it never came true"
         time.sleep(0.01)
+
+
+def test_without_a_mirror_nothing_irreversible_is_handed_over(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    far = Away("far", tmp_path / "far")
+    made = plan(step("a"), step("b", "a", reversible=False))
+    stopped = room.executor(made, mirror=Mirror([far], "aegis", "run-1", seal), mirror_limit=0.2).apply()
+    assert stopped.exit_code == 6
+    assert "no copy outside" in stopped.reason
+    assert room.dispatcher.sent() == ["a:act"]
+    far.away = False
+    resumed = room.executor(made, mirror=Mirror([far], "aegis", "run-1", seal)).resume()
+    assert resumed.exit_code == 0
+    assert room.dispatcher.sent() == ["a:act", "b:act"]
+
+
+def test_break_glass_goes_on_without_mirror_and_authority(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.authority = None  # type: ignore[assignment]  # what break-glass means
+    mirror = Mirror([Away("far", tmp_path / "far")], "aegis", "run-1", seal)
+    made = plan(step("b", reversible=False, lease="db/data"))
+    result = room.executor(made, mirror=mirror, mirror_limit=0.2, break_glass="the bucket burns").apply()
+    assert result.exit_code == 0
+    assert len(room.told("mirror-late")) == 1
+    assert read(tmp_path / "runs" / "run-1")[0].data["break_glass"] == "the bucket burns"
+
+
+def test_a_person_may_skip_what_is_asked_and_cancel_the_rest(tmp_path: Path) -> None:
+    room = Room(tmp_path, {"a:act": [outcome("unknown")], "a:probe": [outcome("done", answer="unknown")]})
+    made = plan(step("a"), step("b", "a"))
+    room.executor(made).apply()
+    run = tmp_path / "runs" / "run-1"
+    send(run, "skip", CLOCK, step="b", word="not today", by="ada")
+    (run / "inbox" / "bad.json").write_text("{")
+    send(run, "skip", CLOCK, step="a", word="it is fine", by="ada")
+    send(run, "skip", CLOCK, step="none", word="x", by="ada")
+    result = room.executor(made).resume()
+    assert (result.verdict, {one.id: one.state for one in result.steps}) == (
+        "degraded",
+        {"a": "skipped", "b": "skipped"},
+    )
+    assert len(room.told("command-refused")) == 2
+    assert sorted(path.name for path in (run / "inbox").iterdir()) == ["bad.refused"]
+
+
+def test_a_run_is_cancelled_by_a_command(tmp_path: Path) -> None:
+    room = Room(tmp_path, {"a:act": [outcome("done", hang=True)]})
+    results = []
+    executor = room.executor(plan(step("a")))
+    thread = threading.Thread(target=lambda: results.append(executor.apply()))
+    thread.start()
+    until(lambda: bool(room.dispatcher.sent()))
+    send(tmp_path / "runs" / "run-1", "cancel", CLOCK, by="ada")
+    thread.join(10)
+    assert (results[0].exit_code, results[0].reason) == (6, "cancelled by ada")
