@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import socket
 import subprocess
 import tarfile
 import threading
@@ -242,3 +244,69 @@ def test_look_tells_primary_stopped_and_no_secret(here: World) -> None:
     assert (found.state, found.details["data_directory"]) == ("stopped", "readable")
     assert found.lineage == here.lineage
     assert found.details["log_readable_to"]
+
+
+def test_a_slow_server_leaves_other_threads_alive_and_a_stop_is_obeyed_within_a_second(here: World) -> None:
+    import aegis_plan.stores.postgresql.connection as connection
+
+    slow = connection.connection_string
+    port = throttled(here.cluster.port, 2 << 20)
+    ticks = 0
+    over = threading.Event()
+    asked = 0.0
+
+    def tick() -> None:
+        nonlocal ticks
+        while not over.is_set():
+            ticks += 1
+            time.sleep(0.005)
+
+    site = here.site("backup", {"store": "db", "member": "a", "lineage": here.lineage, "method": "full"})
+    site.kept = []
+    site.secrets.text = lambda value: value.replace(f"port={here.cluster.port}", f"port={port}")
+    assert f"port={port}" in slow(site, "db", "a")
+
+    def check() -> None:
+        nonlocal asked
+        done = max((done for phase, done, _ in site.said if phase == "copy"), default=0)
+        if done > 3 << 20:
+            asked = asked or time.monotonic()
+            raise StopAsked
+
+    site.check = check  # type: ignore[method-assign]
+    thread = threading.Thread(target=tick)
+    thread.start()
+    begun = time.monotonic()
+    with pytest.raises(StopAsked):
+        BACKUP.act(site)
+    ended = time.monotonic()
+    over.set()
+    thread.join()
+    # A blocked interpreter was measured at 8 ticks a second, a free one at some 180 of these.
+    assert ticks > (ended - begun) * 40
+    assert ended - asked < 1.0
+
+
+def throttled(port: int, rate: int) -> int:
+    """A proxy to a local port that lets `rate` bytes a second back; gives its own port. Lives as long as the tests."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, target: socket.socket, limit: int | None) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(16384):
+                target.sendall(data)
+                if limit:
+                    time.sleep(len(data) / limit)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def accept() -> None:
+        while True:
+            client, _ = listener.accept()
+            server = socket.create_connection(("127.0.0.1", port))
+            for ends in ((client, server, None), (server, client, rate)):
+                threading.Thread(target=pump, args=ends, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return int(listener.getsockname()[1])
