@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from aegis_plan.actions.contract import SiteKeys, StopAsked
+from aegis_plan.actions.contract import Secrets, SiteKeys, StopAsked
 from aegis_plan.clock import Clock
 from aegis_plan.dispatch.contract import Attempt, Mark, Note, Progress
 from aegis_plan.documents.model import Documents
@@ -106,11 +106,12 @@ class SiteContext:
     ) -> None:
         self.attempt = attempt
         self.clock = clock
-        self.secrets = secrets
+        self.secrets: Secrets = secrets
         self.folder: Path = file.folder
         self.findings: list[Note] = []
         self.own_marks: list[Mark] = []
         self._file = file
+        self._resolver = secrets
         self._opened = opened
         self._stop = stop
         self._tell = tell
@@ -127,7 +128,7 @@ class SiteContext:
         if name == "declared":
             value = _documents(self.attempt)
         elif name == "keys":
-            value = keys(self._file, self.secrets)
+            value = keys(self._file, self._resolver)
         elif name == "repositories":
             value = _ByName(self.declared, self._opened)
         else:

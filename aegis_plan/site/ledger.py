@@ -1,11 +1,15 @@
 """The site's ledger: which attempts were claimed here, how they ended, what they marked and started.
 
 A key is claimed once and for good. Every write is on disk before it returns; nothing is ever taken out.
+The environment variable `AEGIS_KILL_WORKER_AT=<n>@<file>` is a hook of the crash tests and nothing else: it kills this
+process with SIGKILL right after its n-th write, once: when the file is there already it does nothing.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -113,6 +117,7 @@ class Ledger:
                     self._db.execute("rollback")
                     raise
                 self._db.execute("commit")
+                _die_where_a_test_says()
             except sqlite3.Error as error:
                 raise self._damaged(error) from None
 
@@ -225,3 +230,21 @@ class Ledger:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+_writes = 0
+
+
+def _die_where_a_test_says() -> None:
+    global _writes
+    hook = os.environ.get("AEGIS_KILL_WORKER_AT")
+    if not hook:
+        return
+    _writes += 1
+    number, _, flag = hook.partition("@")
+    if _writes == int(number):
+        try:
+            os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)

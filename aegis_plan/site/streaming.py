@@ -94,6 +94,8 @@ class Stream:
         if self._over.is_set():
             return
         context = self._context(stop)
+        if self.store not in context.declared.stores:
+            raise AegisError("stream-undeclared", "a stream came without its store", self.store, "apply a plan again")
         engine = context.declared.stores[self.store].engine
         run = getattr(driver(engine), "stream", None)
         if run is None:
