@@ -19,7 +19,7 @@ from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.repositories import keys as layout_of_keys
-from aegis_plan.repositories.contract import read
+from aegis_plan.repositories.contract import Repository, read
 from aegis_plan.repositories.reader import load_key, open_object
 from aegis_plan.sealing.keys import DataKey
 from aegis_plan.sealing.signatures import verify
@@ -48,6 +48,20 @@ class Fetcher:
     lineage: str
     keys: dict[str, DataKey] = field(default_factory=dict)
     reported: set[tuple[str, str]] = field(default_factory=set)
+    repositories: dict[str, Repository] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Takes every repository that this site can use; the store's own come first."""
+        store = self.context.declared.stores[self.store]
+        own = store.backup.repositories if store.backup is not None else ()
+        known = [name for name in own if name in self.context.repositories]
+        for name in dict.fromkeys([*known, *self.context.repositories]):
+            try:
+                self.repositories[name] = self.context.repositories[name]
+            except AegisError as error:
+                self.context.find(
+                    "warning", "copy-unreachable", "a repository cannot be used from here", f"{name}: {error}"
+                )
 
     @property
     def system(self) -> str:
@@ -70,7 +84,7 @@ class Fetcher:
         key = layout_of_keys.record(self.system, self.store, self.lineage, identifier)
         sealing = self.context.declared.sealing
         reasons = []
-        for name, repository in self.context.repositories.items():
+        for name, repository in self.repositories.items():
             self.context.check()
             try:
                 found, got = verify(read(repository, key), sealing.signers if sealing else {})
@@ -93,7 +107,7 @@ class Fetcher:
     def secret(self, name: str, meta: bool) -> bytes:
         if name not in self.keys:
             self.keys[name] = load_key(
-                self.context.repositories, self.system, self.store, self.lineage, name, self.context.keys.identities
+                self.repositories, self.system, self.store, self.lineage, name, self.context.keys.identities
             )
         key = self.keys[name]
         found = (key.meta if meta else key.data) or None
@@ -110,7 +124,7 @@ class Fetcher:
         """The plain bytes of the volumes of one archive, verified before they are released."""
         for volume in stored:
             self.context.check()
-            yield from open_object(self.context.repositories, volume, self.secret(key, meta), damage=self.damaged)
+            yield from open_object(self.repositories, volume, self.secret(key, meta), damage=self.damaged)
 
 
 def archives(record: SetRecord | LogRecord) -> dict[str, list[StoredObject]]:

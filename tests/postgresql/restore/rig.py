@@ -238,10 +238,11 @@ class World:
             "run_as": user(),
             "log_file": str(self.cluster.base / "server.log"),
         }
+        backup = {"repositories": ["one", "two"]}
         member = {"site": "here", "connection": self.cluster.dsn, "server": server}
         return Documents.model_validate({
             "system": {"name": "aegis"},
-            "stores": {"db": {"engine": "postgresql", "members": {"a": member}}},
+            "stores": {"db": {"engine": "postgresql", "members": {"a": member}, "backup": backup}},
             "sealing": {"recovery_recipient": self.recipient, "signers": {"here": self.public}},
         })  # fmt: skip
 
