@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
 CLIENTS = {
     "psycopg": ("stores/postgresql/", "cli/demo/"),
     "boto3": ("repositories/s3.py",),
-    "botocore": ("repositories/s3.py",),
+    "botocore": ("repositories/s3.py", "repositories/s3errors.py"),
     "neo4j": ("stores/neo4j/",),
     "pymilvus": ("stores/milvus/",),
     "azure": ("repositories/azure.py",),
