@@ -1,0 +1,5 @@
+"""Worlds of the crash tests."""
+
+from tests.thread.conftest import bare, protected
+
+__all__ = ["bare", "protected"]
