@@ -283,3 +283,14 @@ def test_facts_of_steps_are_facts_of_the_snapshot() -> None:
 
 def test_moments_are_those_of_the_snapshot() -> None:
     assert protect(snapshot(QUIET, minute=5)).made_at == at(5)
+
+
+def test_a_set_behind_the_end_of_the_archive_is_joined_to_it_by_the_next_log() -> None:
+    later = a_set("F2", 40, 0x6000, 0x6100)
+    seen = snapshot(shelf(FULL, LOG, later), member(flush_lsn="0/6100", slot=slot(restart_lsn="0/5000")))
+    plan = protect(seen)
+    assert kinds(plan) == ["archive-log"]
+    assert plan.steps[0].params["begin"] == "1/0/5000"
+    moved = protect(snapshot(shelf(FULL, LOG, later), member(flush_lsn="0/9000", slot=slot(restart_lsn="0/7000"))))
+    assert "log-hole" in codes(moved)
+    assert moved.steps[0].params["method"] == "full"

@@ -130,6 +130,12 @@ class LineageArchive:
                 behind.insert(0, self.hole(reach.path, begin, end))
         return behind
 
+    def end_before(self, path: int, lsn: int) -> int | None:
+        """Where the archived log ends on a path: of the piece that holds `lsn`, else of the last one before it."""
+        pieces = self.pieces.get(path, [])
+        index = bisect_right([piece.begin for piece in pieces], lsn) - 1
+        return pieces[index].end if index >= 0 else None
+
     def piece_at(self, path: int, lsn: int) -> Piece | None:
         """The unbroken piece that holds `lsn` or ends there."""
         pieces = self.pieces.get(path, [])

@@ -44,15 +44,17 @@ def slot_name(name: str, backup: Backup | None) -> str:
 
 
 def archive_end(one: LineageArchive | None, chain: Chain | None, timeline: int | None) -> Position | None:
-    """Where the unbroken log behind a chain ends on the path to a timeline; None where no log is behind it."""
+    """Where the log that leads to a chain and beyond it ends, on the path to a timeline; None where there is none.
+
+    A set that was taken behind the end of the archive is joined to it by the next log job."""
     if one is None or chain is None:
         return None
     path = timeline if timeline in one.paths else set_timeline(chain.last)
-    piece = one.piece_at(path, parse(chain.last.begin).lsn) if path in one.paths else None
-    if piece is None:
+    end = one.end_before(path, parse(chain.last.begin).lsn) if path in one.paths else None
+    if end is None:
         return None
-    owner = next((line for line, upto in one.paths[path] if piece.end <= upto), path)
-    return Position(owner, piece.end)
+    owner = next((line for line, upto in one.paths[path] if end <= upto), path)
+    return Position(owner, end)
 
 
 def covered_until(one: LineageArchive, chain: Chain, timeline: int | None) -> datetime:
