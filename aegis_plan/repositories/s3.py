@@ -216,6 +216,10 @@ class S3Repository:
             self._confirmed = True
 
     def listing(self, prefix: str) -> Iterator[Listed]:
+        # SeaweedFS walks folder by folder and gives `a/x` before `a-b/x`, which is not the order of keys.
+        return iter(sorted(self._pages(prefix), key=lambda listed: listed.key))
+
+    def _pages(self, prefix: str) -> Iterator[Listed]:
         token: dict[str, str] = {}
         while True:
             try:

@@ -173,12 +173,11 @@ class RepositoryConformance:
                 start.wait()
                 try:
                     wins.append(repository.compare_and_set("raced/lease", expected, body))
-                except LockedError:
-                    pass
+                except AegisError as error:
+                    lost.append(error.code)
 
-            threads = [
-                threading.Thread(target=attempt, args=(b"%d by %d" % (turn, n), tag, start, wins)) for n in range(4)
-            ]
+            bodies = [b"%d by %d" % (turn, number) for number in range(4)]
+            threads = [threading.Thread(target=attempt, args=(body, tag, start, wins, lost)) for body in bodies]
             for thread in threads:
                 thread.start()
             for thread in threads:
