@@ -106,14 +106,14 @@ class World:
 
     @cached_property
     def here(self) -> Here:
-        """Raises AegisError `site-file-missing` when no site of the documents is this host."""
+        """Raises AegisError `site-not-here` when no site of the documents is this host."""
         found = site_here(self.documents)
         if found is None:
             looked = (
                 ", ".join(str(path) for path in local_sites(self.documents).values()) or "no site is 'reach: local'"
             )
             raise AegisError(
-                "site-file-missing",
+                "site-not-here",
                 "this host is no site of the documents",
                 f"looked for {looked}",
                 "make keys and site file with 'aegis keys new SITE', and name the file under sites.<name>.file",

@@ -1,0 +1,186 @@
+"""Commands against real folders, without a database: what they need, what they refuse, what they leave alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+AEGIS = [sys.executable, "-m", "aegis_plan"]
+SYSTEM = """\
+aegis: v1
+system: {name: small, timezone: Asia/Seoul}
+tiers: {1: {name: critical}}
+sites: {main: {reach: local, file: ../site/main.yaml}}
+repositories: {local: {kind: local, site: main, path: ../backups}}
+scenarios:
+  evacuation:
+    disruption: site
+    affects: {services: [door]}
+    steps:
+      declare:
+        say-it: {run: [touch, WITNESS], site: main}
+services: {door: {tier: 1}}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A system whose only recovery is to touch a file."""
+    (tmp_path / "plans").mkdir()
+    witness = tmp_path / "it happened"
+    (tmp_path / "plans" / "system.yaml").write_text(SYSTEM.replace("WITNESS", json.dumps(str(witness))))
+    done = aegis("keys", "new", "main", "--documents", "plans/sealing.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def aegis(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*AEGIS, *arguments],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "100", **environment},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def at_a_terminal(*arguments: str, cwd: Path, typed: str) -> tuple[int, str]:
+    """Runs a command on a pseudo-terminal, types once it asks, and gives exit code and screen."""
+    keyboard, screen = pty.openpty()
+    child = subprocess.Popen([*AEGIS, *arguments], cwd=cwd, stdin=screen, stdout=screen, stderr=screen, close_fds=True)
+    os.close(screen)
+    seen = b""
+    answered = False
+    while True:
+        try:
+            piece = os.read(keyboard, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        seen += piece
+        if not answered and b"approves:" in seen:
+            os.write(keyboard, typed.encode() + b"\n")
+            answered = True
+    os.close(keyboard)
+    return child.wait(), seen.decode(errors="replace")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_plan_writes_nothing(home: Path) -> None:
+    before = everything(home)
+    done = aegis("plan", "--scenario", "evacuation", "--detailed-exitcode", cwd=home)
+    assert done.returncode in (2, 3), done.stdout + done.stderr
+    assert everything(home) == before
+    assert "Plan: " in done.stdout.rstrip().splitlines()[-1]
+
+
+def test_a_saved_plan_applies_where_there_are_no_documents(
+    home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    saved = aegis("plan", "--scenario", "evacuation", "--out", "it.plan", cwd=home)
+    assert "aegis apply it.plan" in saved.stdout
+    empty = tmp_path_factory.mktemp("empty")
+    shown = aegis("show", str(home / "it.plan"), cwd=empty)
+    assert shown.returncode == 0, shown.stderr
+    refused = aegis("apply", str(home / "it.plan"), cwd=empty)
+    assert refused.returncode == 64
+    assert "error[approval-missing]" in refused.stderr
+    assert not (home / "it happened").exists()
+    other = aegis("apply", str(home / "it.plan"), "--approve", "0" * 64, cwd=empty)
+    assert other.returncode == 1
+    assert "error[approval-of-another]" in other.stderr
+    digest = json.loads((home / "it.plan").read_text())["digest"]
+    done = aegis("apply", str(home / "it.plan"), "--approve", digest, cwd=empty)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert (home / "it happened").exists()
+    again = aegis("apply", str(home / "it.plan"), "-y", cwd=empty)
+    assert again.returncode == 4
+    assert "error[plan-applied]" in again.stderr
+
+
+def test_a_saved_plan_takes_no_planning_options(home: Path) -> None:
+    aegis("plan", "--scenario", "evacuation", "--out", "it.plan", cwd=home)
+    done = aegis("apply", "it.plan", "--scenario", "evacuation", "-y", cwd=home)
+    assert done.returncode == 64
+    assert "error[options-contradict]" in done.stderr
+
+
+def test_changed_documents_make_a_plan_stale(home: Path) -> None:
+    aegis("plan", "--scenario", "evacuation", "--out", "it.plan", cwd=home)
+    system = home / "plans" / "system.yaml"
+    system.write_text(system.read_text().replace("name: critical", "name: vital"))
+    done = aegis("apply", "it.plan", "-y", cwd=home)
+    assert done.returncode == 4
+    assert "error[plan-documents-differ]" in done.stderr
+    assert not (home / "it happened").exists()
+
+
+@pytest.mark.parametrize("typed", ["no", "y", "YES", "yes please", ""])
+def test_only_yes_approves(home: Path, typed: str) -> None:
+    code, seen = at_a_terminal("apply", "--scenario", "evacuation", cwd=home, typed=typed)
+    assert code == 1
+    assert "approval-refused" in seen
+    assert not (home / "it happened").exists()
+
+
+def test_yes_approves(home: Path) -> None:
+    code, seen = at_a_terminal("apply", "--scenario", "evacuation", cwd=home, typed="yes")
+    assert code in (0, 3), seen
+    assert (home / "it happened").exists()
+    runs = json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"]
+    assert [run["verdict"] for run in runs] == ["done"]
+    resumed = aegis("resume", "last", cwd=home)
+    assert resumed.returncode in (0, 3)
+    assert "Nothing was done" in resumed.stdout
+
+
+def test_json_events_of_a_run(home: Path) -> None:
+    done = aegis("apply", "--scenario", "evacuation", "-y", "--json", cwd=home)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[0]["type"] == "version"
+    assert {"planned_step", "summary", "run-begun", "step-settled", "result"} <= {line["type"] for line in lines}
+    assert lines[-1]["verdict"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["plan", "--scenario", "evacuatoin"], "scenario-unknown"),
+        (["plan", "--store", "nothing"], "store-unknown"),
+        (["plan", "--to", "2026-01-01 10:00"], "options-contradict"),
+        (["plan", "--scenario", "evacuation", "--to", "soon"], "time-unreadable"),
+        (["plan", "--failed-at", "2026-01-01 10:00"], "options-contradict"),
+        (["backup", "nothing"], "store-unknown"),
+        (["unlock", "nothing"], "lease-unknown"),
+        (["resume"], "run-unknown"),
+        (["approve", "x"], "run-unknown"),
+    ],
+)
+def test_mistakes_are_named(home: Path, arguments: list[str], code: str) -> None:
+    done = aegis(*arguments, cwd=home)
+    assert f"error[{code}]" in done.stderr
+    assert done.returncode == 64
+    assert "hint:" in done.stderr
+
+
+def test_a_plan_file_that_was_changed_is_refused(home: Path) -> None:
+    aegis("plan", "--scenario", "evacuation", "--out", "it.plan", cwd=home)
+    plan = home / "it.plan"
+    plan.write_text(plan.read_text().replace("it happened", "it happens"))
+    for command in (["show", "it.plan"], ["apply", "it.plan", "-y"]):
+        done = aegis(*command, cwd=home)
+        assert done.returncode == 4
+        assert "error[plan-altered]" in done.stderr
