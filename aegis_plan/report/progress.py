@@ -176,7 +176,6 @@ def message(event: Event) -> str:
     data = event.data
     step = event.step
     words = {
-        "run-resumed": f"goes on with run {data.get('run', '')}".rstrip(),
         "lease-waiting": f"waits for {data.get('lease', 'a lease')}: {data.get('detail') or data.get('why', 'held')}",
         "lease-lost": f"lost the lease {data.get('lease', '')}: {data.get('why', '')}",
         "retry": f"{step}: tries again in {span(data.get('delay'))}: {data.get('why', '')}",

@@ -47,7 +47,7 @@ def show_steps(result: Result, out: Console) -> None:
 def show_result(result: Result, out: Console) -> None:
     """The summary of a run, its last line first in importance."""
     out.print()
-    if result.achieved:
+    if result.achieved and result.verdict in ("done", "degraded"):
         show_achieved(result, out)
     for step in result.steps:
         if step.state in ("failed", "undo-failed") and step.trouble:
@@ -73,7 +73,7 @@ def show_result(result: Result, out: Console) -> None:
     took = (result.ended - result.begun).total_seconds() if result.ended and result.begun else None
     text = f": {', '.join([steps, *others])}, in {span(took)}."
     if result.verdict == "stopped" and result.reason:
-        text += f" {result.reason}."
+        text += f" Why: {result.reason}."
     out.print(Text(word, style=style).append(letters(out, text), style="default"))
     if result.verdict in ("stopped", "unknown"):
         out.print(f"Go on with: aegis resume {result.run}", soft_wrap=True)

@@ -139,6 +139,8 @@ def prepare(folder: Path) -> Server:
             os.chown(path, entry.pw_uid, entry.pw_gid)
         sockets.chmod(0o755)
         if not reaches(user, home):
+            home.rmdir()
+            sockets.rmdir()
             raise AegisError(
                 "demo-folder-closed",
                 "the database server's user cannot enter the folder",
@@ -147,11 +149,18 @@ def prepare(folder: Path) -> Server:
             )
         if not reaches(user, binaries):
             # A virtual environment below a private home: the server's user gets a copy of the programs.
-            copy = home / "postgresql"
-            shutil.copytree(binaries.parent, copy, symlinks=True)
-            copy.chmod(0o755)
-            binaries = copy / "bin"
+            binaries = _copy(binaries, home / "postgresql")
     return Server(home, binaries, sockets, user)
+
+
+def _copy(binaries: Path, target: Path) -> Path:
+    """Copies the programs with their libraries, which lie beside the package and are found by relative paths."""
+    package = binaries.parent.parent
+    for part in (binaries.parent, package.with_name(package.name + ".libs")):
+        if part.exists():
+            shutil.copytree(part, target / part.relative_to(package.parent), symlinks=True)
+    target.chmod(0o755)
+    return target / binaries.relative_to(package.parent)
 
 
 def reaches(user: str, path: Path) -> bool:
