@@ -175,6 +175,19 @@ class Spool:
                 with (self.folder / file_name(switch.timeline, start, self.size)).open("rb") as stream:
                     self.take(child, start, switch.position, [stream.read(switch.position - start)])
 
+    def trim(self) -> None:
+        """Drops segments that are not covered from their first byte: a range may begin within one, long before
+        anything is needed of it, and neither a server nor pg_waldump reads a segment without its header."""
+        for timeline, spans in self.extents.items():
+            kept: list[tuple[int, int]] = []
+            for low, high in spans:
+                first = low + (-low % self.size)
+                if first != low and not (kept and kept[-1][1] > low - low % self.size):
+                    (self.folder / file_name(timeline, low, self.size)).unlink(missing_ok=True)
+                if first < high:
+                    kept.append((first, high))
+            self.extents[timeline] = kept
+
     def end(self, timeline: int) -> int | None:
         """How far the log reaches on a timeline."""
         spans = self.extents.get(timeline)

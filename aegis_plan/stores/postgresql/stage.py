@@ -358,6 +358,7 @@ class Stage:
                 spool.take(low[0], low[1], high[1], counted())
             covers = max(covers, record.covers_until)
         spool.bridge(params.timeline)
+        spool.trim()
         spool.check()
         reach = spool.end(params.timeline)
         if params.target_lsn is not None:
