@@ -60,7 +60,7 @@ class Archive:
             if isinstance(record, LogRecord) and record.lineage == self.lineage:
                 if record.details.get("history"):
                     self.known.add(parse(record.end).timeline)
-                elif begin is not None and parse(record.end) == begin:
+                elif begin is not None and (end := parse(record.end)).timeline == begin.timeline and end <= begin:
                     self.covered = max(self.covered, record.covers_until)
 
     def put(self, begin: Position, end: Position, data: bytes, covers: datetime | None, **details: Any) -> None:

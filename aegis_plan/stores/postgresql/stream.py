@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 
 from aegis_plan.actions.contract import Context
-from aegis_plan.catalog.record import LogRecord
+from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.stores.archive import shelf_of
 from aegis_plan.stores.postgresql.basebackup import sample
+from aegis_plan.stores.postgresql.chains import FOREVER
 from aegis_plan.stores.postgresql.connection import ask, connect, connection_string
+from aegis_plan.stores.postgresql.history import History
 from aegis_plan.stores.postgresql.log import Archive, first, histories, hole, open_feed, ranges
 from aegis_plan.stores.postgresql.model import StreamParams
 from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse
@@ -30,25 +32,61 @@ def interval() -> float:
         return 10.0
 
 
-def archive_end(context: Context, store: str, lineage: str, timeline: int) -> str | None:
-    """The furthest position that the records reach on the server's timeline, or on the last before it."""
-    ends = [
-        parse(record.end)
-        for record in shelf_of(context, store).records
-        if isinstance(record, LogRecord) and record.lineage == lineage and not record.details.get("history")
-    ]
-    return str(max(ends)) if (ends := [end for end in ends if end.timeline <= timeline]) else None
+def archive_end(context: Context, store: str, lineage: str, history: History) -> str | None:
+    """The furthest position that the records reach on the way to the server's timeline.
+
+    Log behind the point where the server left a timeline belongs to a branch that it did not take."""
+    upto = {**dict(history.switches), history.timeline: FOREVER}
+    order = {timeline: place for place, timeline in enumerate(upto)}
+    ends = []
+    for record in shelf_of(context, store).records:
+        if not isinstance(record, LogRecord) or record.lineage != lineage or record.details.get("history"):
+            continue
+        begin, end = parse(record.begin), parse(record.end)
+        if end.timeline in upto and begin.lsn < upto[end.timeline]:
+            ends.append((order[end.timeline], Position(end.timeline, min(end.lsn, upto[end.timeline]))))
+    return str(max(ends)[1]) if ends else None
 
 
 def stream(context: Context, params: StreamParams) -> None:
     """Streams until `context.check` raises. Progress says phase `streaming <position> <covers until>`.
 
     Raises UnavailableError where trying again can help; the daemon does. Raises AegisError `log-hole`."""
+    try:
+        _stream(context, params, anew=False)
+    except AegisError as error:
+        if error.code != "log-hole":
+            raise
+        try:
+            _stream(context, params, anew=True)
+        except _NoGroundError:
+            raise error from None
+
+
+class _NoGroundError(Exception):
+    """No set was taken behind the hole: beginning there would hide it."""
+
+
+def _grounded(context: Context, store: str, lineage: str, begin: Position) -> Position:
+    """`begin`, where a set lies behind it on its timeline. Raises _NoGroundError."""
+    for record in shelf_of(context, store).records:
+        if isinstance(record, SetRecord) and record.lineage == lineage and record.method == "full":
+            at = parse(record.begin)
+            if at.timeline == begin.timeline and at.lsn >= begin.lsn:
+                return begin
+    raise _NoGroundError
+
+
+def _stream(context: Context, params: StreamParams, *, anew: bool) -> None:
+    """`anew`: from where the slot reserves the log, though the archive ends before: a full lies behind the hole."""
     where = f"{params.store}/{params.member}"
     lineage = params.lineage or _lineage(context, params, where)
     feed, sql, flushed = open_feed(context, params.store, params.member, lineage, params.slot)
     try:
-        begin = first(feed, sql, archive_end(context, params.store, lineage, feed.history.timeline))
+        if anew:
+            begin = _grounded(context, params.store, lineage, first(feed, sql, None))
+        else:
+            begin = first(feed, sql, archive_end(context, params.store, lineage, feed.history))
         archive = Archive(context, params.store, lineage)
         archive.learn(begin)
         histories(archive, feed)
