@@ -147,6 +147,44 @@ def test_yes_approves(home: Path) -> None:
     assert "Nothing was done" in resumed.stdout
 
 
+def with_approval(home: Path) -> None:
+    system = home / "plans" / "system.yaml"
+    system.write_text(system.read_text().replace("site: main}\nservices", "site: main, approve: \"is it bad?\"}\nservices"))
+
+
+@pytest.mark.parametrize(("typed", "happens"), [("yes", True), ("no", False)])
+def test_a_step_can_ask_at_the_terminal(home: Path, typed: str, happens: bool) -> None:
+    with_approval(home)
+    code, seen = at_a_terminal("apply", "--scenario", "evacuation", "-y", cwd=home, typed=typed)
+    assert "is it bad?" in seen
+    assert (home / "it happened").exists() is happens, seen
+    assert (code in (0, 3)) is happens
+
+
+def test_a_step_can_be_approved_from_elsewhere(home: Path) -> None:
+    with_approval(home)
+    run = subprocess.Popen(
+        [*AEGIS, "apply", "--scenario", "evacuation", "-y"],
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert run.stdout is not None
+    for line in run.stdout:
+        if "waits for approval: is it bad?" in line and "evacuation" not in line and line.startswith("  "):
+            wrong = aegis("approve", "door.say", cwd=home)
+            assert "error[step-unknown]" in wrong.stderr
+            steps = json.loads(aegis("runs", "last", "--json", cwd=home).stdout)["steps"]
+            told = aegis("approve", next(step["id"] for step in steps if "say-it" in step["id"]), cwd=home)
+            assert told.returncode == 0, told.stderr
+            break
+    run.stdout.read()
+    assert run.wait() in (0, 3)
+    assert (home / "it happened").exists()
+
+
 def test_json_events_of_a_run(home: Path) -> None:
     done = aegis("apply", "--scenario", "evacuation", "-y", "--json", cwd=home)
     lines = [json.loads(line) for line in done.stdout.splitlines()]

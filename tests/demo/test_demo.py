@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,11 +28,11 @@ def place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def aegis(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def aegis(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*AEGIS, *arguments],
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "80"},
+        env={**os.environ, "COLUMNS": "80", **environment},
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -96,6 +97,22 @@ def test_no_private_key_is_shown_or_stored_outside_its_folder(
         if path.is_file() and "keys" not in path.parts and "server" not in path.parts:
             data = path.read_bytes()
             assert not any(key.encode() in data for key in keys), path
+
+
+def test_a_password_shows_nowhere(told: subprocess.CompletedProcess[str], place: Path) -> None:
+    home = place / "demo"
+    stores = home / "plans" / "stores.yaml"
+    before = stores.read_text()
+    stores.write_text(re.sub(r"connection: .*", 'connection: "${env:CANARY}"', before))
+    canary = "canary-4b1d"
+    environment = {"CANARY": f"host=127.0.0.1 port=1 user=x password={canary} nonsense", "AEGIS_TRACEBACK": "1"}
+    try:
+        for command in (["plan"], ["plan", "--json"], ["backup", "policy-db", "-y"], ["status"]):
+            done = aegis(*command, cwd=home, **environment)
+            assert canary not in done.stdout + done.stderr, command
+        assert not [path for path in home.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
+    finally:
+        stores.write_text(before)
 
 
 def test_the_server_is_stopped(told: subprocess.CompletedProcess[str], place: Path) -> None:
