@@ -143,6 +143,8 @@ class Executor:
                     "resume it with the plan in its own folder",
                 )
             if self.state.ended is not None:
+                owner = f"{self.state.who}@{self.state.host}"
+                Leases(self._authority, self._plan, owner, self._run, self._clock).leave(self._unneeded())
                 return conclude(self._plan, self.state, self._clock.now(), already=True)
             self._check_fresh()
             self._enter(journal, Draft("resumed", data={"who": self._who, "host": self._host}))
@@ -176,6 +178,8 @@ class Executor:
         try:
             if self._plan.steps:
                 self._prepare(work, leases)
+            if self.state.lives > 1:
+                leases.leave(self._unneeded())
             work.attach()
             self._turns(work, leases)
             self._let_go(work, leases, everything=True)
@@ -320,6 +324,9 @@ class Executor:
             if step.lease and (not mine.settled or (step.id in back and mine.state not in ("undone", "undo-failed"))):
                 left.add(step.lease)
         return left
+
+    def _unneeded(self) -> set[str]:
+        return {step.lease for step in self._plan.steps if step.lease} - self._needed()
 
     def _let_go(self, work: Work, leases: Leases, everything: bool = False) -> None:
         held = leases.held()

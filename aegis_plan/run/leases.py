@@ -101,6 +101,24 @@ class Leases:
             # The authority is away: the lease ends when nobody renews it, which is what a lease is for.
             return
 
+    def leave(self, names: Iterable[str]) -> None:
+        """Lets go of what an earlier life of this run was killed with and nothing needs any more."""
+        if self._authority is None:
+            return
+        for name in names:
+            store, _, aspect = name.rpartition("/")
+            key = keys.lease(self._plan.system, store, aspect)
+            try:
+                found = lease.read(self._authority, key)
+                if found is None or found[0].run != self._run or found[0].free(self._clock.now()):
+                    continue
+                mine = lease.acquire(
+                    self._authority, key, self._owner, purpose(self._plan, name), self._ttl, self._clock, self._run
+                )
+                lease.release(self._authority, mine, self._clock)
+            except AegisError:
+                continue  # it runs out by itself
+
     def close(self) -> None:
         """Ends the renewing and lets go of everything."""
         self._end.set()
