@@ -149,7 +149,9 @@ def test_yes_approves(home: Path) -> None:
 
 def with_approval(home: Path) -> None:
     system = home / "plans" / "system.yaml"
-    system.write_text(system.read_text().replace("site: main}\nservices", "site: main, approve: \"is it bad?\"}\nservices"))
+    step = "site: main}\nservices"
+    asking = 'site: main, approve: "is it bad?"}\nservices'
+    system.write_text(system.read_text().replace(step, asking))
 
 
 @pytest.mark.parametrize(("typed", "happens"), [("yes", True), ("no", False)])
@@ -222,3 +224,29 @@ def test_a_plan_file_that_was_changed_is_refused(home: Path) -> None:
         done = aegis(*command, cwd=home)
         assert done.returncode == 4
         assert "error[plan-altered]" in done.stderr
+
+
+def test_unlock_lets_go_of_the_lease_that_is_meant(home: Path) -> None:
+    from datetime import timedelta
+
+    from aegis_plan.clock import SystemClock
+    from aegis_plan.repositories import keys, lease
+    from aegis_plan.repositories.local import LocalRepository
+
+    (home / "plans" / "store.yaml").write_text(
+        "aegis: v1\nstores: {db: {engine: postgresql, members: {one: {site: main, connection: host=/nowhere}}}}\n"
+    )
+    (home / "backups").mkdir()
+    authority = LocalRepository("local", home / "backups")
+    key = keys.lease("small", "db", "data")
+    lease.acquire(authority, key, "somebody", "backup", timedelta(hours=1), SystemClock(), "r1")
+    for arguments in (["unlock", "db/data"], ["unlock", "db/data", "--epoch", "7"]):
+        refused = aegis(*arguments, cwd=home)
+        assert refused.returncode == 1, refused.stderr
+        assert "somebody" in refused.stdout
+        assert "error[unlock-not-meant]" in refused.stderr
+    done = aegis("unlock", "db/data", "--epoch", "1", cwd=home)
+    assert done.returncode == 0, done.stderr
+    found = lease.read(authority, key)
+    assert found is not None
+    assert found[0].free(SystemClock().now())
