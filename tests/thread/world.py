@@ -151,7 +151,8 @@ scenarios:
 {extra}"""
 
 
-TABLE = "CREATE TABLE policies (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text, at timestamptz DEFAULT now())"
+TABLE = """CREATE TABLE policies (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text, at timestamptz DEFAULT now())"""
 
 
 @contextmanager
