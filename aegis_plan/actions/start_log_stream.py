@@ -64,7 +64,7 @@ class StartLogStream:
             context.find(
                 "warning",
                 "stream-not-flowing",
-                "the daemon has not begun to stream",
+                "the log stream does not flow",
                 f"{store}: {now} after {WAIT_SECONDS:g} s",
                 "see 'aegis status' and the daemon's own output",
             )

@@ -189,6 +189,7 @@ def carry_out(
 ) -> Result:
     """Applies or resumes, telling progress and summary. `snapshot` is fresh: the plan's facts are held against it."""
     from aegis_plan.cli.version import version
+    from aegis_plan.documents.digest import canonical
     from aegis_plan.journal.mirror import Mirror
     from aegis_plan.report.events import line, version_line
     from aegis_plan.report.progress import Lines, View
@@ -196,8 +197,16 @@ def carry_out(
     from aegis_plan.run.executor import Executor
 
     authority = state_authority(world, break_glass)
+    if authority is None:
+        click.echo(
+            f"warning: going on without the state authority, as --break-glass says: {break_glass}\n"
+            "  No lease keeps others away, and the plan is not marked as used. See that nobody else works on the same "
+            "stores.",
+            err=True,
+        )
     copies = [*([authority] if authority else []), *world.mirrors()]
-    mirror = Mirror(copies, plan.system, run, sealer(world)) if copies else None
+    kept = b'{"digest":"%s","plan":%s}' % (digest.encode(), canonical(plan))
+    mirror = Mirror(copies, plan.system, run, sealer(world), kept) if copies else None
 
     def go(tell: Tell, approver: Approver) -> Result:
         executor = Executor(
@@ -237,9 +246,20 @@ def carry_out(
 
 def state_authority(world: World, break_glass: str) -> Repository | None:
     """Where leases and used plans are kept; None when it cannot be opened and that was accepted with a reason."""
+    from aegis_plan.errors import UnavailableError
+    from aegis_plan.repositories.keys import used_plan
+
     try:
-        return world.authority()
-    except AegisError:
+        authority = world.authority()
+        # Opening shows nothing: the first use does.
+        authority.head(used_plan(world.documents.system.name, "0" * 64))
+    except AegisError as error:
         if break_glass:
             return None
+        if isinstance(error, UnavailableError):
+            way = "in an emergency --break-glass REASON goes on without it, and then nobody keeps others away"
+            raise UnavailableError(
+                error.code, error.summary, f"{error.detail}; it holds leases and used plans", f"{error.hint}; {way}"
+            ) from None
         raise
+    return authority

@@ -98,5 +98,14 @@ def _site(reachable: bool, reason: str, daemon: dict[str, object] | None) -> str
         return "reachable, no daemon runs"
     streams = daemon.get("streams")
     if isinstance(streams, dict) and streams:
-        return "daemon runs, streams " + ", ".join(f"{store}" for store in sorted(streams))
+        return "daemon runs, " + ", ".join(_stream(store, said) for store, said in sorted(streams.items()))
     return "daemon runs"
+
+
+def _stream(store: str, said: object) -> str:
+    """A stream that is declared and does not flow must not look as if it did."""
+    state = said.get("state") if isinstance(said, dict) else None
+    if isinstance(said, dict) and state == "streaming":
+        return f"streams {store}"
+    error = said.get("error") if isinstance(said, dict) else None
+    return f"does not stream {store} ({state or 'unknown'}{f': {error}' if error else ''})"

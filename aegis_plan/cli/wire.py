@@ -137,7 +137,7 @@ class World:
         for name, declared in self.documents.repositories.items():
             try:
                 if here is not None:
-                    made[name] = build(name, declared, here.secrets.text)
+                    made[name] = build(name, declared, here.secrets.text, here.folder)
                 else:
                     made[name] = self.here.secrets  # type: ignore[assignment]  # raises: no site is here
             except AegisError as error:
@@ -181,11 +181,24 @@ class World:
             self.clock,
             signers=self.documents.sealing.signers if self.documents.sealing else {},
             cache=None,
-            seen={},
+            seen=self.written(),
             durations=self.durations(),
             stores=stores,
             sites_down=sites_down,
         )
+
+    def written(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """The newest records that sites of this host wrote, by store: one that is gone was taken away."""
+        from aegis_plan.repositories.heads import recall
+
+        found: dict[str, dict[str, tuple[str, ...]]] = {}
+        for path in local_sites(self.documents).values():
+            if path.exists():
+                for store, places in recall(open_site(path).folder).items():
+                    known = found.setdefault(store, {})
+                    for place, digests in places.items():
+                        known[place] = tuple(sorted({*known.get(place, ()), *digests}))
+        return found
 
     def durations(self) -> tuple[PastDuration, ...]:
         """How long steps took in earlier runs of this host; nothing when this host has no runs."""

@@ -20,8 +20,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 class Mirror:
     """Carries lines to every repository, in order, until closed; a failing repository is tried again for ever."""
 
-    def __init__(self, repositories: Sequence[Repository], system: str, run: str, seal: Seal) -> None:
-        self._repositories = tuple(repositories)
+    def __init__(
+        self, repositories: Sequence[Repository], system: str, run: str, seal: Seal, plan: bytes = b""
+    ) -> None:
+        """`plan`: the plan file of the run, which goes before the first line: a journal alone cannot be resumed."""
+        self._repositories, self._plan = tuple(repositories), plan
         self._system, self._run, self._seal = system, run, seal
         self._changed = threading.Condition()
         self._lines: list[bytes] = []
@@ -82,6 +85,10 @@ class Mirror:
                 if present is None:
                     # Lines of an earlier life may be there; sealed anew they would have other bytes.
                     present = {found.key for found in repository.listing(key.rpartition("/")[0] + "/")}
+                place = keys.run_plan(self._system, self._run)
+                if self._plan and place not in present:
+                    self._put(repository, place, 0, self._plan)
+                    present.add(place)
                 if key not in present:
                     self._put(repository, key, number, line)
             except AegisError as error:

@@ -11,14 +11,15 @@ from aegis_plan.repositories.contract import Repository
 from aegis_plan.repositories.retry import Retrying
 
 
-def build(name: str, declared: Declared, resolve: Callable[[str], str]) -> Repository:
-    """The repository, wrapped so that passing faults are tried again. `resolve` turns secret references into text.
+def build(name: str, declared: Declared, resolve: Callable[[str], str], site: Path | None = None) -> Repository:
+    """The repository, wrapped so that passing faults are tried again. `resolve` turns secret references into text;
+    `site` is the folder of the site, which remembers the repositories that it wrote to.
 
     Opens nothing yet: an unreachable repository shows at its first use. Raises what `resolve` raises."""
     if isinstance(declared, LocalDeclared):
         from aegis_plan.repositories.local import LocalRepository
 
-        return LocalRepository(name, Path(resolve(declared.path)))
+        return LocalRepository(name, Path(resolve(declared.path)), site / "known" if site is not None else None)
     from aegis_plan.repositories.s3 import S3Repository
 
     return Retrying(S3Repository(name, declared, resolve))

@@ -44,6 +44,11 @@ def used_plan(system: str, digest: str) -> str:
     return f"{state_root(system)}plans/{digest}.json"
 
 
+def run_plan(system: str, run: str) -> str:
+    """The plan that a run carries out, sealed."""
+    return f"{state_root(system)}runs/{run}/plan"
+
+
 def run_entry(system: str, run: str, number: int) -> str:
     """Mirror of one journal entry, sealed."""
     return f"{state_root(system)}runs/{run}/{number:08d}"

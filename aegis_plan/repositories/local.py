@@ -61,10 +61,15 @@ def short(name: str, key: str, detail: str) -> UnavailableError:
 class LocalRepository:
     """A folder; see `contract.Repository`."""
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, known: Path | None = None) -> None:
+        """`known`: a folder of this host where is remembered that the repository was written to, so that a disk that is
+        away is not taken for a repository that is new."""
         self.name = name
         self._root = path
         self._lock = threading.Lock()
+        place = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        self._known = known / f"{name}-{place}" if known is not None else None
+        self._remembered = False
 
     def open(self, key: str) -> LocalUpload:
         return LocalUpload(self, key)
@@ -183,12 +188,14 @@ class LocalRepository:
                 _sync(path.parent)
         except OSError as error:
             raise self._failed(error, key) from None
+        self._remember()
         return _tag(data)
 
     def read_tagged(self, key: str) -> tuple[bytes, str] | None:
         try:
             data = self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
+            self._present()
             return None
         except OSError as error:
             raise self._failed(error, key) from None
@@ -229,6 +236,31 @@ class LocalRepository:
                 f"{self.name}: neither {self._root} nor the folder above it exists",
                 "mount the disk, or correct the path",
             )
+        # A mount point without its disk is an empty folder; what is written there hides behind the disk later on.
+        if self._known is not None and self._known.exists() and self._bare():
+            raise UnavailableError(
+                "repository-unreachable",
+                "a repository cannot be reached",
+                f"{self.name}: this host wrote to {self._root} before, and now it is missing or empty",
+                f"mount the disk; if it was emptied on purpose, remove {self._known}",
+            )
+
+    def _bare(self) -> bool:
+        try:
+            with os.scandir(self._root) as entries:
+                return not any(not entry.name.startswith(".") for entry in entries)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False  # the use itself will say what is wrong
+
+    def _remember(self) -> None:
+        """After a write that succeeded."""
+        if self._known is None or self._remembered:
+            return
+        self._known.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._known.touch(0o600)
+        self._remembered = True
 
     def _folder(self, folder: Path) -> None:
         self._present()
@@ -251,6 +283,10 @@ class LocalRepository:
 
     def _failed(self, error: OSError, key: str) -> AegisError:
         if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            try:
+                self._present()
+            except UnavailableError as away:
+                return away
             return missing(self.name, key)
         said = os.strerror(error.errno) if error.errno else "unknown error"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -317,6 +353,7 @@ class LocalUpload:
             except FileExistsError:
                 return self._already(sha256)
             _sync(self._target.parent)
+            self._repository._remember()
         except OSError as error:
             raise self._repository._failed(error, self._key) from None
         finally:

@@ -50,8 +50,9 @@ class Stop:
 class Opened:
     """Repositories of one site process, each opened once for the same declaration."""
 
-    def __init__(self, secrets: Resolver) -> None:
-        self._secrets = secrets
+    def __init__(self, secrets: Resolver, folder: Path | None = None) -> None:
+        """`folder` is the site's."""
+        self._secrets, self._folder = secrets, folder
         self._lock = threading.Lock()
         self._open: dict[tuple[str, Declared], Repository] = {}
 
@@ -61,7 +62,7 @@ class Opened:
         with self._lock:
             found = self._open.get((name, declared))
             if found is None:
-                found = self._open[name, declared] = build(name, declared, self._secrets.text)
+                found = self._open[name, declared] = build(name, declared, self._secrets.text, self._folder)
             return found
 
     def close(self) -> None:

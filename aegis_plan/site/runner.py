@@ -36,7 +36,7 @@ class Runner:
 
     def __init__(self, file: SiteFile, clock: Clock, secrets: Resolver) -> None:
         self.file, self.clock, self.secrets = file, clock, secrets
-        self.opened = Opened(secrets)
+        self.opened = Opened(secrets, file.folder)
         self._guard = threading.Lock()
         self._ledger: Ledger | None = None
         self._me = (os.getpid(), started(os.getpid()) or "")

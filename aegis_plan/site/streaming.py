@@ -41,7 +41,7 @@ class Stream:
         self.store, self.entry = store, entry
         self.status: dict[str, Any] = {"state": "starting", "run": entry.get("run", ""), "error": ""}
         self._file, self._clock, self._secrets = file, clock, secrets
-        self._opened = Opened(secrets)
+        self._opened = Opened(secrets, file.folder)
         self._over = threading.Event()
         self._stop: Stop | None = None
         self._thread = threading.Thread(target=self._keep, name=f"stream {store}", daemon=True)

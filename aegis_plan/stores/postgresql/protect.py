@@ -309,7 +309,10 @@ def _slot(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain |
         draft.find("warning", "slot-lost", "the slot was lost", why, "the plan makes it anew and takes a full")
         return why
     if end is not None:
-        return "the slot was gone, so that the log may have a hole"
+        why = "the slot was gone, so that the log may have a hole"
+        gone = f"{name} on {server.member.member} is gone, and log behind {end} may be gone with it"
+        draft.find("warning", "slot-lost", "the slot was lost", gone, "the plan makes it anew and takes a full")
+        return why
     return ""
 
 
@@ -429,6 +432,7 @@ def _log(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain | 
     if declared is None:
         return
     if declared.stream and draft.streamed is not None:
+        _flowing(draft, draft.streamed)
         return
     if draft.streamed is not None:
         _end_stream(draft, server)
@@ -447,6 +451,19 @@ def _log(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain | 
             _log_step(draft, server, one, chain, hole, behind)
     if declared.stream:
         _start_stream(draft, server)
+
+
+def _flowing(draft: Draft, said: Mapping[str, object]) -> None:
+    """A stream that is declared at the site and does not flow archives nothing."""
+    if said.get("state") in ("failed", "waiting", "stopped"):
+        why = f": {said['error']}" if said.get("error") else ""
+        draft.find(
+            "warning",
+            "stream-not-flowing",
+            "the log stream does not flow",
+            f"{draft.ask.name}: the daemon says {said['state']}{why}",
+            "mend what it names; the stream goes on by itself",
+        )
 
 
 def _behind(server: Seen, one: LineageArchive | None, chain: Chain | None) -> str:
