@@ -107,7 +107,8 @@ def forecast_recovery(
         at = failed_at or now
         lost = max(0.0, (at - point.not_after).total_seconds())
         label = "the failure" if failed_at is not None else "now, as no time of failure was given"
-        forecasts.append(_forecast(name, "rpo", target, lost, f"from {_text(point.not_after)} to {label}"))
+        basis = f"from {_text(point.not_after)} to {label}" if lost else f"nothing is lost that came before {label}"
+        forecasts.append(_forecast(name, "rpo", target, lost, basis))
     findings = [
         PlanFinding(
             severity="breach",

@@ -84,11 +84,11 @@ def show_achieved(result: Result, out: Console) -> None:
     out.print(Text("Achieved", style="head"))
     width = max(len(one.subject) for one in result.achieved)
     for one in result.achieved:
-        meaning = "back in" if one.objective == "rta" else "lost"
+        meaning = "RTA" if one.objective == "rta" else "RPA"
         objective = "RTO" if one.objective == "rta" else "RPO"
         target = f"{objective} {span(one.target)}" if one.target is not None else f"no {objective}"
         word, style = VERDICTS[one.verdict]
-        line = Text(f"  {one.subject:<{width}}  {meaning:<7} {span(one.seconds):<12} {target:<13} ")
+        line = Text(f"  {one.subject:<{width}}  {meaning} {span(one.seconds):<12} {target:<13} ")
         out.print(line.append(word, style=style))
         out.print(Padding(Text(letters(out, one.basis), style="quiet"), (0, 0, 0, 4), expand=False))
     out.print()

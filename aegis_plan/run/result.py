@@ -173,11 +173,10 @@ def _achieved(plan: Plan, steps: list[tuple[Step, StepState]], t0: datetime | No
         if any(step.action in ("replay", "accept") for step, _ in mine):
             moment, proof = _newest(mine)
             lost = None if moment is None or t0 is None else max(0.0, (t0 - moment).total_seconds())
-            found.append(
-                Achieved(
-                    subject, "rpa", lost, f"from {proof} to {basis}" if moment else proof, targets.get((subject, "rpo"))
-                )
-            )
+            how = f"from {proof} to {basis}" if moment else proof
+            if lost == 0:
+                how = f"nothing that was acknowledged was lost: {proof} is not before {basis}"
+            found.append(Achieved(subject, "rpa", lost, how, targets.get((subject, "rpo"))))
     return found
 
 
@@ -199,11 +198,15 @@ def _newest(steps: list[tuple[Step, StepState]]) -> tuple[datetime | None, str]:
             for name, words in (
                 ("heartbeat", "the heartbeat restored"),
                 ("last_commit", "the last commit restored"),
-                ("covers_until", "the end of the log restored"),
+                ("covers_until", "the moment to which the restored data is complete"),
             ):
                 moment = _moment(state.outputs.get(name))
                 if moment is not None:
                     found.append((moment, words))
+        if step.action == "archive-tail" and state.state == "done":
+            moment = _moment(state.outputs.get("covers_until"))
+            if moment is not None:
+                found.append((moment, "the end of the old server's own log"))
     return max(found) if found else (None, "the restored data bears no time")
 
 

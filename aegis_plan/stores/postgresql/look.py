@@ -18,6 +18,7 @@ from aegis_plan.stores.postgresql.connection import Connection, ask, connect, co
 from aegis_plan.stores.postgresql.control import cluster, execute, processes
 from aegis_plan.stores.postgresql.model import Look, Server
 from aegis_plan.stores.postgresql.positions import Position
+from aegis_plan.stores.postgresql.remains import owner
 from aegis_plan.stores.postgresql.replication import Replication
 from aegis_plan.stores.postgresql.settings import segment_size
 from aegis_plan.stores.postgresql.slot import default_name, read_slot
@@ -143,7 +144,18 @@ def _place(server: Server) -> dict[str, Any]:
     try:
         control = cluster(server.binaries, server.data_directory)
     except AegisError:
-        return {**seen, "data_directory": "damaged"}
+        # Broken as it is, its log may be whole, and that is what a recovery takes from it.
+        of = owner(folder / "pg_wal")
+        if of is None:
+            return {**seen, "data_directory": "damaged"}
+        seen.update(
+            data_directory="readable",
+            system_identifier=of.system_identifier,
+            timeline=of.timeline,
+            wal_segment_size=of.segment_size,
+            used_bytes=_used(folder),
+        )
+        return {**seen, **_contiguous(folder / "pg_wal", of.timeline, of.segment_size)}
     seen.update(
         data_directory="readable",
         control_state=control.state,

@@ -443,6 +443,7 @@ class Replay:
             "timeline": timeline,
             "replayed_to": reached["replayed_to"],
             "last_commit": reached["last_commit"],
+            "covers_until": _holds(params, staged),
             "expected_end": staged["end"],
             "heartbeat": self._heartbeat(context, params, private),
             "databases": databases,
@@ -468,6 +469,15 @@ class Replay:
             return None
         moment = row[0]
         return stamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _holds(params: ReplayParams, staged: dict[str, Any]) -> str | None:
+    """The moment up to which the restored data has every commit; a position alone tells none."""
+    if params.target_lsn is not None:
+        return None
+    if params.target_time is not None:
+        return stamp(params.target_time)
+    return str(staged["covers_until"])
 
 
 def _refused(said: str, params: ReplayParams, staged: dict[str, Any]) -> AegisError:

@@ -107,7 +107,13 @@ class Fetcher:
     def secret(self, name: str, meta: bool) -> bytes:
         if name not in self.keys:
             self.keys[name] = load_key(
-                self.repositories, self.system, self.store, self.lineage, name, self.context.keys.identities
+                self.repositories,
+                self.system,
+                self.store,
+                self.lineage,
+                name,
+                self.context.keys.identities,
+                damage=self.damaged,
             )
         key = self.keys[name]
         found = (key.meta if meta else key.data) or None
@@ -174,6 +180,16 @@ def check_place(context: Context, params: StageParams) -> None:
             f"{params.need_bytes} bytes are needed beside {where.final}, {free} are free",
             "make room, or restore beside on another disk",
         )
+
+
+def _covers(newest: SetRecord, ranges: list[LogRecord], ways: dict[int, int]) -> datetime:
+    """The moment up to which every commit is in what was staged; `ways` tells where each timeline is left."""
+    moment = newest.not_before
+    for record in ranges:
+        timeline, end = parse(record.end)
+        if not record.details.get("history") and end <= ways.get(timeline, -1):
+            moment = max(moment, record.covers_until)
+    return moment
 
 
 class Stage:
@@ -336,7 +352,6 @@ class Stage:
         timeline, begin = parse(sets[-1].begin)
         _, end = parse(sets[-1].end)
         spool.adopt(timeline, begin, end)
-        covers = sets[-1].not_before
         ranges = [record for record in logs if isinstance(record, LogRecord)]
         for record in sorted(ranges, key=lambda record: not record.details.get("history")):
             for name, stored in archives(record).items():
@@ -356,8 +371,12 @@ class Stage:
                         yield chunk
 
                 spool.take(low[0], low[1], high[1], counted())
-            covers = max(covers, record.covers_until)
         spool.bridge(params.timeline)
+        # What a range promises holds up to its end: not where its timeline was left before that.
+        ways = {switch.timeline: switch.position for switch in spool.path_to(params.timeline)} | {
+            params.timeline: 2**64
+        }
+        covers = _covers(sets[-1], ranges, ways)
         spool.trim()
         spool.check()
         reach = spool.end(params.timeline)

@@ -15,10 +15,11 @@ from typing import Any
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError
-from aegis_plan.stores.postgresql.control import cluster, declared_server, status
+from aegis_plan.stores.postgresql.control import declared_server, status
 from aegis_plan.stores.postgresql.log import Archive
 from aegis_plan.stores.postgresql.model import Server, TailParams
-from aegis_plan.stores.postgresql.positions import Position, parse, segment_name
+from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse, segment_name
+from aegis_plan.stores.postgresql.remains import owner, record_behind
 from aegis_plan.stores.postgresql.segments import join, scan
 
 PART = 64 << 20
@@ -52,12 +53,14 @@ class Tail:
                 f"{server.data_directory}: its server is {status(server)}",
                 "stop it first",
             )
+        # It is stopped: whatever it acknowledged was acknowledged before now.
+        covers = context.clock.now()
         folder = Path(server.data_directory) / "pg_wal"
         begin = parse(params.begin)
-        try:
-            found = cluster(server.binaries, server.data_directory)
-        except AegisError as error:
-            return _missed(context, "old-log-unreadable", "the old data directory cannot be read", error.detail)
+        # The log tells whose it is: the rest of the directory may be broken.
+        found = owner(folder)
+        if found is None:
+            return _missed(context, "old-log-unreadable", "the old server's log cannot be read", str(folder))
         if found.system_identifier != params.lineage.rpartition("-")[0]:
             return _missed(
                 context,
@@ -73,19 +76,31 @@ class Tail:
                 f"{segment_name(begin.timeline, begin.lsn, found.segment_size)} is not in {folder}",
             )
         end, commit = self._end(server, folder, begin.timeline, begin.lsn, found.segment_size)
+        upto = max(end or 0, begin.lsn)
+        behind = record_behind(folder, begin.timeline, upto, found.segment_size)
+        if behind is not None:
+            context.find(
+                "warning",
+                "old-log-damaged",
+                "the old server's log is damaged, and what lies behind the damage is lost",
+                f"{folder}: it can be read to {format_lsn(upto)}, and whole records follow, the first at "
+                f"{format_lsn(behind)}",
+                "the old data directory is kept; a copy of that segment from elsewhere would bring the rest back",
+            )
+        whole = covers if behind is None else None
+        told = {"last_commit": commit, "covers_until": stamp(whole) if whole else None}
         if end is None or end <= begin.lsn:
-            return Done({"records": {}, "end": params.begin, "last_commit": None})
+            return Done({**told, "records": {}, "end": params.begin, "last_commit": None})
         archive = Archive(context, params.store, params.lineage)
         archive.learn(begin)
         for low in range(begin.lsn, end, PART):
             high = min(low + PART, end)
             data = b"".join(_read(context, folder, begin.timeline, low, high, found.segment_size))
-            # The server is stopped: whatever it acknowledged until now is in its log, up to the last range.
-            covers = context.clock.now() if high == end else None
-            archive.put(Position(begin.timeline, low), Position(begin.timeline, high), data, covers, tail=True)
+            last = whole if high == end else None
+            archive.put(Position(begin.timeline, low), Position(begin.timeline, high), data, last, tail=True)
             context.progress("archive the old log", high - begin.lsn, end - begin.lsn)
         context.mark("range", records=dict(archive.written))
-        context.mark("archived", end=join(begin.timeline, end), last_commit=commit)
+        context.mark("archived", end=join(begin.timeline, end), **told)
         return Done(_outputs(context))
 
     def undo(self, context: Context) -> Done:
@@ -106,7 +121,7 @@ def _outputs(context: Context) -> dict[str, Any]:
         key: value for mark in context.marks if mark.name == "range" for key, value in mark.data["records"].items()
     }
     end = next(mark.data for mark in context.marks if mark.name == "archived")
-    return {"records": ranges, "end": end["end"], "last_commit": end["last_commit"]}
+    return {"records": ranges, **{name: end.get(name) for name in ("end", "last_commit", "covers_until")}}
 
 
 def _read(context: Context, folder: Path, timeline: int, begin: int, end: int, size: int) -> Iterator[bytes]:
