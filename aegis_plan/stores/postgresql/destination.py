@@ -1,0 +1,153 @@
+"""Where a restore goes: the member, its place on this host, the room there, and who else would be in the way. Pure."""
+
+from __future__ import annotations
+
+from aegis_plan.documents.model import Reach as SshReach
+from aegis_plan.errors import AegisError
+from aegis_plan.plan.plan import PlanFinding
+from aegis_plan.stores.contract import Ask
+from aegis_plan.stores.postgresql.check import server as declared_server
+from aegis_plan.stores.postgresql.facts import Seen, problem, sized
+from aegis_plan.stores.postgresql.model import (
+    Place,
+    Server,
+)
+
+
+def member_to_restore(ask: Ask, wanted: str | None, choices: list[str]) -> str | PlanFinding:
+    """The member that takes the restore."""
+    members = ask.store.members
+    if wanted is not None:
+        if wanted in members:
+            return wanted
+        return problem(
+            ask,
+            "error",
+            "member-unknown",
+            "the store has no such member",
+            f"{ask.name} has {', '.join(members)}, not {wanted}",
+            "name one of them with --member",
+        )
+    usable = [
+        name
+        for name, member in members.items()
+        if member.site not in ask.sites_down and ask.documents.sites[member.site].reach == "local"
+    ]
+    standing = [name for name in members if members[name].site not in ask.sites_down]
+    preferred = ask.store.preferred
+    if preferred in (usable or standing):
+        return str(preferred)
+    for name in usable or standing:
+        if len(members) > 1:
+            why = "of those that this host can reach" if usable else "of those whose site is not down"
+            choices.append(f"{ask.name}: {name} takes the restore, the first {why}")
+        return name
+    return problem(
+        ask,
+        "error",
+        "no-place",
+        "no server is left to take the restore",
+        f"every member of {ask.name} is at a site that is down: {', '.join(sorted(set(ask.sites_down)))}",
+        "declare a member at another site, or restore --beside a folder there",
+    )
+
+
+def place_of(ask: Ask, name: str, here: Seen | None, beside: str | None) -> Place | PlanFinding:
+    member = ask.store.members[name]
+    reach_ = ask.documents.sites[member.site].reach
+    if isinstance(reach_, SshReach):
+        return problem(
+            ask,
+            "error",
+            "place-unreachable",
+            "the place of the restore is on another host",
+            f"{name} of {ask.name} is at site {member.site}, on {reach_.ssh}; this host cannot reach it",
+            f"run 'aegis' on {reach_.ssh.rsplit('@', 1)[-1]}, or choose another member with --member",
+        )
+    if member.site in ask.sites_down:
+        return problem(
+            ask,
+            "error",
+            "place-unreachable",
+            "the place of the restore is on another host",
+            f"{name} of {ask.name} is at site {member.site}, which is down",
+            "choose another member with --member",
+        )
+    try:
+        server = declared_server(ask.store, name)
+    except AegisError as error:
+        return problem(ask, "error", error.code, error.summary, error.detail, error.hint)
+    if server is None:
+        return problem(
+            ask,
+            "error",
+            "server-not-declared",
+            "the documents do not say how the server runs",
+            f"member {name} of {ask.name} has no 'server:' with data_directory and binaries",
+            "add it; a restore has to know where data lies and how the server is started",
+        )
+    if here is not None and here.look.data_directory == "elsewhere" and beside is None:
+        return problem(
+            ask,
+            "error",
+            "place-unreachable",
+            "the place of the restore is on another host",
+            f"{server.data_directory} of {name} is not on this host"
+            + (f" ({here.look.host})" if here.look.host else ""),
+            f"run 'aegis' on the host of {name}, or restore --beside a folder here",
+        )
+    return Place(
+        member=None if beside is not None else name,
+        beside=beside,
+        binaries=server.binaries,
+        run_as=server.run_as,
+        data_directory=beside if beside is not None else server.data_directory,
+    )
+
+
+def refuse_without_room(
+    ask: Ask, name: str, here: Seen | None, need: int, beside: str | None, server: Server
+) -> PlanFinding | None:
+    free = here.look.free_bytes if here is not None else None
+    if free is None or beside is not None or free >= need:
+        return None
+    return problem(
+        ask,
+        "error",
+        "no-room",
+        "there is no room to stage the restored data beside the old",
+        f"{sized(need)} are needed at {server.data_directory} on {name}, {sized(free)} are free",
+        f"free {sized(need - free)} there, or restore --beside a folder on another disk; keep_old_data decides only "
+        "what becomes of the old data afterwards",
+    )
+
+
+def others(ask: Ask, name: str) -> list[PlanFinding]:
+    """Members that would be wrong beside the restored one."""
+    found = []
+    for member in ask.look.members:
+        if member.member == name or member.site in ask.sites_down:
+            continue
+        if member.state == "primary":
+            found.append(
+                problem(
+                    ask,
+                    "error",
+                    "primary-elsewhere",
+                    "another member is primary",
+                    f"{member.member} takes writes; a restore onto {name} would make a second primary",
+                    f"restore onto it with --member {member.member}, or --beside a folder",
+                )
+            )
+        elif member.state == "replica":
+            found.append(
+                problem(
+                    ask,
+                    "warning",
+                    "replica-left-behind",
+                    "a replica does not follow a restore",
+                    f"{member.member} keeps the data from before; it has to be made anew afterwards",
+                    "look whether it has newer data than the archive before you apply",
+                )
+            )
+    return found
