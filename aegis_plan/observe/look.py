@@ -41,7 +41,7 @@ def observe(
     *,
     signers: Mapping[str, str],
     cache: Path | None = None,
-    seen: Mapping[str, tuple[str, ...]] | None = None,
+    seen: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
     durations: Sequence[PastDuration] = (),
     stores: Iterable[str] | None = None,
     sites_down: Iterable[str] = (),
@@ -215,7 +215,7 @@ def _shelves(
     repositories: Mapping[str, Repository | AegisError],
     signers: Mapping[str, str],
     cache: Path | None,
-    seen: Mapping[str, tuple[str, ...]],
+    seen: Mapping[str, Mapping[str, tuple[str, ...]]],
     down: frozenset[str],
 ) -> dict[str, Shelf]:
     from aegis_plan.repositories.records import shelf
@@ -225,7 +225,7 @@ def _shelves(
         used = backup.repositories if backup is not None else ()
         open_ = {name: _reachable(documents, name, repositories, down) for name in used}
         try:
-            return shelf(documents.system.name, store, signers, open_, cache=cache, seen=seen)
+            return shelf(documents.system.name, store, signers, open_, cache=cache, seen=seen.get(store, {}))
         except AegisError as error:
             return Shelf(
                 store=store,

@@ -17,7 +17,7 @@ from aegis_plan.sealing.frames import Unpacker, header, not_sealed, preamble
 from aegis_plan.sealing.keys import DataKey, object_key, unwrap
 from aegis_plan.sealing.stream import HEADER, SEGMENT, SegmentReader, damaged, segments_of
 
-SPAN = 4
+SPAN = 2
 """Segments of one ranged read."""
 AHEAD = 3
 """Ranged reads under way before they are needed."""
@@ -59,8 +59,7 @@ def open_object(
         for first in [*_take(waiting, AHEAD)]:
             under_way.append(pool.submit(source.fetch, first))
         while True:
-            plain = unpacker.update(packed)
-            if plain:
+            for plain in unpacker.each(packed):
                 digest.update(plain)
                 size += len(plain)
                 yield plain
@@ -118,10 +117,10 @@ class _Source:
             place += HEADER
         if reader is None:
             raise damaged("its beginning was not read")
-        out = []
+        out, view = [], memoryview(raw)
         for index in range(first, last):
             size = SEGMENT - HEADER if index == 0 else SEGMENT
-            out.append(reader.open(index, raw[place : place + size], index == self.segments - 1))
+            out.append(reader.open(index, view[place : place + size], index == self.segments - 1))
             place += size
         self._reader = reader
         return b"".join(out)
@@ -170,15 +169,17 @@ def load_key(
     lineage: str,
     name: str,
     identities: Sequence[str],
+    damage: Callable[[str, str], None] = lambda repository, what: None,
 ) -> DataKey:
     """The data key of that name, from the newest generation that one of the repositories can give.
 
-    Raises AegisError `no-key-opens`, `identity-malformed`, or DamageError `key-missing` naming each repository's
-    reason."""
+    A copy of which only one half can be opened is completed from another. `damage` is told of copies that gave less
+    than another did. Raises AegisError `no-key-opens`, `identity-malformed`, or DamageError `key-missing` naming each
+    repository's reason."""
     prefix = keys.data_key(system, store, lineage, name, 0).removesuffix("0000.json")
     reasons: list[str] = []
     refused: AegisError | None = None
-    best: DataKey | None = None
+    gave: list[tuple[str, str, DataKey]] = []
     for label, repository in repositories.items():
         try:
             found = [listed.key for listed in repository.listing(prefix)]
@@ -195,15 +196,26 @@ def load_key(
                     raise
                 refused = error if error.code == "no-key-opens" else refused
                 reasons.append(f"{label}: {error}")
+                gave.append((label, key, DataKey(name, None, None)))
                 continue
             if opened.name != name:
                 reasons.append(f"{label}: {key} holds another key")
+                gave.append((label, key, DataKey(name, None, None)))
                 continue
-            if opened.data is not None:
-                return opened
-            best = best or opened
-    if best is not None:
-        return best
+            gave.append((label, key, opened))
+            if opened.data and opened.meta:
+                break
+        if any(one.data and one.meta for _, _, one in gave):
+            break
+    data = next((one.data for _, _, one in gave if one.data), None)
+    meta = next((one.meta for _, _, one in gave if one.meta), None)
+    if data is not None or meta is not None:
+        for label, key, one in gave:
+            # A newer generation may be sealed to others; the same one has to give the same everywhere.
+            others = [other for _, same, other in gave if same == key]
+            if any((other.data and not one.data) or (other.meta and not one.meta) for other in others):
+                damage(label, key)
+        return DataKey(name, data, meta)
     if refused is not None:
         raise refused
     raise DamageError(

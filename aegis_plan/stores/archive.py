@@ -11,8 +11,10 @@ from aegis_plan.documents.model import Sealing, Store
 from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.repositories import keys, records
 from aegis_plan.repositories.contract import Repository
+from aegis_plan.repositories.heads import remember
 from aegis_plan.repositories.setwriter import Written
 from aegis_plan.sealing.keys import DataKey, wrap
+from aegis_plan.sealing.signatures import digest
 
 
 def signing(context: Context) -> tuple[Sealing, bytes]:
@@ -135,4 +137,15 @@ def write_record(
             missing(context, name, why)
     held = tuple(name for name, why in wrote.items() if not why)
     _enough(held, wanted, [f"{name}: {why}" for name, why in wrote.items() if why])
+    try:
+        # After the record, never before it: a memory of what was not written would be an alarm for nothing.
+        remember(context.folder, record.store, record.lineage, record.aspect, digest(record))
+    except OSError as error:
+        context.find(
+            "warning",
+            "site-folder-unusable",
+            "the site's folder cannot be used",
+            f"{context.folder}: {error.strerror}; if this record is taken away, nobody here will notice",
+            "see that the disk has room and is writable",
+        )
     return held

@@ -117,7 +117,10 @@ def _time(lineages: Mapping[str, LineageArchive], moment: datetime, spans: tuple
             f"choose a moment from {_text(first)} on; {_spans(spans)}",
             spans,
         )
-    if moment > last:
+    # Log or sets that were taken and cannot be read are something else than a moment that nothing was taken of.
+    promised = [record.covers_until for one in lineages.values() for record in one.log]
+    promised += [found.not_after for one in lineages.values() for found in one.promised]
+    if moment > max([last, *promised]):
         return Refusal(
             "target-after-log",
             "the target lies after the end of the archived log",
@@ -145,7 +148,8 @@ def _position(lineages: Mapping[str, LineageArchive], text: str, spans: tuple[Wi
         return _reached(chosen[0], chosen[1], None, lsn, [])
     ends = [found.end_lsn for one in lineages.values() for found in one.reaches]
     begins = [parse(found.chain.last.end).lsn for one in lineages.values() for found in one.reaches]
-    if ends and lsn > max(ends):
+    tips = [tip for one in lineages.values() for tip in one.tips.values()]
+    if ends and lsn > max([*ends, *tips]):
         return Refusal(
             "target-after-log",
             "the target lies after the end of the archived log",
@@ -205,7 +209,7 @@ def _between(lineages: Mapping[str, LineageArchive], what: str, spans: tuple[Win
             "chain-broken",
             "no set that can be read leads to the target",
             f"{what} is within no span that can be reached: {broken[0]}",
-            _spans(spans),
+            f"bring back a repository that holds it, or choose another moment; {_spans(spans)}",
             spans,
         )
     missing = f"log from {', '.join(holes[:3])} is missing" if holes else "no unbroken log leads to it"
@@ -213,7 +217,7 @@ def _between(lineages: Mapping[str, LineageArchive], what: str, spans: tuple[Win
         "log-hole",
         "the log has a hole before the target",
         f"{what} is within no span that can be reached: {missing}",
-        _spans(spans),
+        f"bring back a repository that holds it, or choose another moment; {_spans(spans)}",
         spans,
     )
 
