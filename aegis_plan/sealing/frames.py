@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import threading
 import zlib
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,11 +25,16 @@ MAGIC = b"AEGIS1"
 FORMAT = 1
 OLDEST_READER = 1
 FRAME = 8 << 20
-"""Most plain bytes of one zstd frame."""
+"""Most plain bytes of one zstd frame that is read."""
+PACK = 2 << 20
+"""Plain bytes of one zstd frame that is written: the window of level 3, so that longer frames would not be smaller, and
+short enough that what is under way stays near the caches."""
 _MOST_SEALED_FRAME = FRAME + (1 << 17)
 _LONGEST_HEADER = 18
-_DEPTH = 3
+_DEPTH = 4
 """Frames that are compressed ahead; each costs up to two frames of memory."""
+_own = threading.local()
+"""One compressor a thread and level: a new one each time would take and clear its tables anew."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,8 @@ class Sealer:
     def __init__(self, head: bytes, secret: bytes, level: int) -> None:
         self._level = level
         self._writer = StreamWriter(secret, head)
-        self._waiting = bytearray()
+        self._waiting: list[bytes | memoryview] = []
+        self._waits = 0
         self._plain_hash, self._sealed_hash = hashlib.sha256(), hashlib.sha256()
         self._pool: ThreadPoolExecutor | None = None
         self._hasher: ThreadPoolExecutor | None = None
@@ -83,16 +91,21 @@ class Sealer:
 
     def update(self, plain: bytes) -> bytes:
         """Takes plain bytes of any length, gives the sealed bytes that are ready."""
-        self._waiting += plain
+        self._waiting.append(plain)
+        self._waits += len(plain)
+        if self._waits < PACK:
+            return b""
+        whole = memoryview(b"".join(self._waiting) if len(self._waiting) > 1 else plain)
+        rest = len(whole) // PACK * PACK
+        # The rest is copied, so that it does not keep the whole alive.
+        self._waiting, self._waits = [bytes(whole[rest:])], len(whole) - rest
+        if self._pool is None or self._hasher is None:
+            self._pool = ThreadPoolExecutor(2, thread_name_prefix="pack")
+            self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
         out = []
-        while len(self._waiting) >= FRAME:
-            with memoryview(self._waiting) as view:
-                frame = bytes(view[:FRAME])
-            del self._waiting[:FRAME]
-            if self._pool is None or self._hasher is None:
-                self._pool = ThreadPoolExecutor(2, thread_name_prefix="pack")
-                self._hasher = ThreadPoolExecutor(1, thread_name_prefix="hash")
-            self._ahead.append((len(frame), self._pool.submit(self._pack, frame)))
+        for begin in range(0, rest, PACK):
+            frame = whole[begin : begin + PACK]
+            self._ahead.append((PACK, self._pool.submit(self._pack, frame)))
             self._hashes.append(self._hasher.submit(self._plain_hash.update, frame))
             while len(self._ahead) > _DEPTH:
                 out.append(self._next())
@@ -110,7 +123,7 @@ class Sealer:
                 self._hashes.popleft().result()
         finally:
             self.close()
-        rest = bytes(self._waiting)
+        rest = b"".join(self._waiting)
         self._waiting.clear()
         if rest or not self._found:
             self._plain_hash.update(rest)
@@ -128,8 +141,11 @@ class Sealer:
                 pool.shutdown(wait=True, cancel_futures=True)
         self._pool = self._hasher = None
 
-    def _pack(self, plain: bytes) -> bytes:
-        return zstandard.ZstdCompressor(level=self._level, write_content_size=True).compress(plain)
+    def _pack(self, plain: bytes | memoryview) -> bytes:
+        known: dict[int, zstandard.ZstdCompressor] = _own.__dict__.setdefault("compressors", {})
+        if self._level not in known:
+            known[self._level] = zstandard.ZstdCompressor(level=self._level, write_content_size=True)
+        return known[self._level].compress(plain)
 
     def _next(self) -> bytes:
         size, packed = self._ahead.popleft()
@@ -162,29 +178,32 @@ class Unpacker:
 
     def update(self, packed: bytes) -> bytes:
         """The plain bytes of the frames that are whole. Raises DamageError `seal-broken`."""
-        self._waiting += packed
-        out = []
+        return b"".join(self.each(packed))
+
+    def each(self, packed: bytes) -> Iterator[bytes]:
+        """The same frame by frame, so that a little that unpacks to much is never held at once. To be read to its
+        end before more is given."""
+        whole = bytes(self._waiting) + packed if self._waiting else packed
+        self._waiting.clear()
         begin = 0
-        view = bytes(self._waiting)
-        while begin < len(view):
-            size = _frame_size(view, begin)
+        while begin < len(whole):
+            size = _frame_size(whole, begin)
             if size is None:
-                if len(view) - begin > _MOST_SEALED_FRAME:
+                if len(whole) - begin > _MOST_SEALED_FRAME:
                     raise damaged("a zstd frame is longer than allowed")
                 break
-            out.append(self._unpack(view[begin : begin + size]))
+            yield self._unpack(memoryview(whole)[begin : begin + size])
             begin += size
-        del self._waiting[:begin]
-        return b"".join(out)
+        self._waiting += memoryview(whole)[begin:]
 
     def finish(self) -> None:
         """Raises DamageError `seal-broken` when a frame is not whole."""
         if self._waiting or not self.frames:
             raise damaged("it ends inside a zstd frame")
 
-    def _unpack(self, frame: bytes) -> bytes:
+    def _unpack(self, frame: memoryview) -> bytes:
         try:
-            content = zstandard.get_frame_parameters(frame).content_size
+            content = zstandard.get_frame_parameters(frame[:_LONGEST_HEADER]).content_size
             if content > FRAME:
                 raise damaged("a zstd frame does not say its size or says more than allowed")
             plain: bytes = self._zstd.decompress(frame, max_output_size=FRAME) if content else b""
@@ -259,4 +278,16 @@ def stream_offset(head: bytes) -> int:
     return len(preamble(head))
 
 
-__all__ = ["FRAME", "HEADER", "MAGIC", "Frame", "Opener", "Sealer", "Unpacker", "header", "preamble", "stream_offset"]
+__all__ = [
+    "FRAME",
+    "HEADER",
+    "MAGIC",
+    "PACK",
+    "Frame",
+    "Opener",
+    "Sealer",
+    "Unpacker",
+    "header",
+    "preamble",
+    "stream_offset",
+]

@@ -53,8 +53,8 @@ class StreamWriter:
         done = []
         # A full segment waits until more comes: only then is it known not to be the last.
         while len(self._waiting) > self._room:
-            with memoryview(self._waiting) as view:
-                done.append(self._seal(bytes(view[: self._room]), False))
+            with memoryview(self._waiting) as view, view[: self._room] as part:
+                done.append(self._seal(part, False))
             del self._waiting[: self._room]
             self._room = SEGMENT - TAG
         return b"".join(done)
@@ -63,7 +63,7 @@ class StreamWriter:
         """The last segment, which marks the end."""
         return self._seal(bytes(self._waiting), True)
 
-    def _seal(self, plain: bytes, last: bool) -> bytes:
+    def _seal(self, plain: bytes | memoryview, last: bool) -> bytes:
         if self._index >= MOST_SEGMENTS:
             raise OverflowError("a stream of more than 2^32 segments")
         sealed = self._cipher.encrypt(_nonce(self._prefix, self._index, last), plain, None)
@@ -80,7 +80,7 @@ class SegmentReader:
         self._cipher = _cipher(secret, header[1 : 1 + _SALT], associated)
         self._prefix = header[1 + _SALT :]
 
-    def open(self, index: int, sealed: bytes, last: bool) -> bytes:
+    def open(self, index: int, sealed: bytes | memoryview, last: bool) -> bytes:
         """The plain bytes of segment `index`; the first one is given without the header.
 
         Raises DamageError `seal-broken`."""

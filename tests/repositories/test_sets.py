@@ -141,7 +141,7 @@ def test_a_streams_length_at_the_edge_of_a_volume(world: World) -> None:
 def test_damage_in_each_copy_at_another_place_costs_nothing_but_is_told(world: World) -> None:
     made, _, _ = world.write()
     world.damage("one", made.objects[0], 60)
-    world.damage("two", made.objects[0], 3 << 20)
+    world.damage("two", made.objects[0], 1 << 20)
     os.truncate(world.path("one", made.objects[1]), 1 << 20)
     world.path("one", made.objects[2]).unlink()
     told: list[tuple[str, str]] = []

@@ -73,7 +73,9 @@ def test_another_implementation_opens_the_stream(size: int) -> None:
     assert unstream(sink.getvalue()) == plain
 
 
-@pytest.mark.parametrize("size", [*EDGES, frames.FRAME - 1, frames.FRAME, frames.FRAME + 1, 4 * frames.FRAME + 5])
+@pytest.mark.parametrize(
+    "size", [*EDGES, frames.PACK - 1, frames.PACK, frames.PACK + 1, 4 * frames.PACK + 5, 3 * frames.FRAME]
+)
 def test_every_size_comes_back(size: int) -> None:
     plain = (os.urandom(1 << 16) * (size // (1 << 16) + 1))[:size]
     sealed, sealer = seal(plain, 999_983)
