@@ -86,6 +86,7 @@ def test_restore(protected: World, kill: Kill, sweep: bool) -> None:
         if not through(world, ["apply", "-y", "--scenario", "database-failure"], kill(world, point)):
             break
         tried += 1
+        print(f"restore, {kill.__name__}: point {point} survived", flush=True)
         assert world.rows() == rows, f"rows differ after a kill at {point}"
         catalog_whole(world)
         nothing_left_behind(world)
