@@ -16,6 +16,8 @@ from aegis_plan.plan.step import Step
 Verdict = Literal["done", "degraded", "failed", "unknown", "stopped"]
 RESTORED = ("health", "accept", "start-server", "replay")
 """Kinds of steps that show people are served again, the best proof first."""
+OWN_LOG = "the old server's own log"
+"""The proof that a dead server's log, which its own data directory still held, was restored."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,9 @@ def _achieved(plan: Plan, steps: list[tuple[Step, StepState]], t0: datetime | No
             moment, proof = _newest(mine)
             lost = None if moment is None or t0 is None else max(0.0, (t0 - moment).total_seconds())
             how = f"from {proof} to {basis}" if moment else proof
-            if lost == 0:
-                how = f"nothing that was acknowledged was lost: {proof} is not before {basis}"
+            if lost == 0 and proof == OWN_LOG:
+                # Only this tells it: another moment may come from a clock that runs ahead of ours.
+                how = f"nothing that was acknowledged was lost: {proof} was restored to its end"
             found.append(Achieved(subject, "rpa", lost, how, targets.get((subject, "rpo"))))
     return found
 
@@ -206,7 +209,7 @@ def _newest(steps: list[tuple[Step, StepState]]) -> tuple[datetime | None, str]:
         if step.action == "archive-tail" and state.state == "done":
             moment = _moment(state.outputs.get("covers_until"))
             if moment is not None:
-                found.append((moment, "the end of the old server's own log"))
+                found.append((moment, OWN_LOG))
     return max(found) if found else (None, "the restored data bears no time")
 
 
