@@ -94,9 +94,43 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
             changes=moved,
         )
 
-    tail_step = None
+    facts: list[Fact] = [fact(draft.facts, f"{ask.name}/newest-set"), *lost]
+    if here is not None and here.look.free_bytes is not None and not aside:
+        facts.append(Fact(name=f"{member}/free-bytes", value=here.look.free_bytes, at_least=float(draft.need)))
+    stored: list[SetRecord | LogRecord] = [*point.sets, *point.log]
+    sealed = sum(part.sealed_size for record in stored for part in record.objects)
+    target_lsn = None
+    if draft.target.position is not None:
+        target_lsn = format_lsn(_lsn(draft.target.position))
+    params = StageParams(
+        store=ask.name,
+        lineage=point.lineage,
+        place=place,
+        sets={record.id: record_digest(record) for record in point.sets},
+        log={record.id: record_digest(record) for record in point.log},
+        timeline=draft.reached.timeline,
+        target_time=draft.target.time,
+        target_lsn=target_lsn,
+        need_bytes=draft.need,
+    )
+
+    def stage_all(params: StageParams, tail: str | None) -> str:
+        return draft.add(
+            "stage",
+            "stage",
+            f"fetch, verify and unpack {_sets(point.sets)}" + (" and the log" if point.log or tail else ""),
+            f"{ask.name} goes back to {_where(draft.target, point)}",
+            params,
+            builds_on=(tail,) if tail is not None else (),
+            facts=tuple(facts),
+            estimate=estimate(ask, "stage", sealed),
+        )
+
+    first = tail_step = None
     if draft.tail is not None:
         if running:
+            # What cannot be read has to show while the server still serves.
+            first = stage_all(params, None)
             stop("its last log can be taken only when it has ended cleanly")
             stopped = True
         tail_step = draft.add(
@@ -110,38 +144,22 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
             facts=tuple(lost),
             changes=(f"{ask.name}/newest-set",),
         )
-    facts: list[Fact] = [fact(draft.facts, f"{ask.name}/newest-set"), *lost]
-    if here is not None and here.look.free_bytes is not None and not aside:
-        facts.append(Fact(name=f"{member}/free-bytes", value=here.look.free_bytes, at_least=float(draft.need)))
-    stored: list[SetRecord | LogRecord] = [*point.sets, *point.log]
-    sealed = sum(part.sealed_size for record in stored for part in record.objects)
-    target_lsn = None
-    if draft.target.position is not None:
-        target_lsn = format_lsn(_lsn(draft.target.position))
     timeline = draft.reached.timeline
     if tail_step is not None and here is not None and here.look.timeline is not None:
         timeline = max(timeline, here.look.timeline)
-    stage = draft.add(
-        "stage",
-        "stage",
-        f"fetch, verify and unpack {_sets(point.sets)}" + (" and the log" if point.log or tail_step else ""),
-        f"{ask.name} goes back to {_where(draft.target, point)}",
-        StageParams(
-            store=ask.name,
-            lineage=point.lineage,
-            place=place,
-            sets={record.id: record_digest(record) for record in point.sets},
-            log={record.id: record_digest(record) for record in point.log},
-            tail=tail_step,
-            timeline=timeline,
-            target_time=draft.target.time,
-            target_lsn=target_lsn,
-            need_bytes=draft.need,
-        ),
-        builds_on=(tail_step,) if tail_step is not None else (),
-        facts=tuple(facts),
-        estimate=estimate(ask, "stage", sealed),
-    )
+    params = params.model_copy(update={"tail": tail_step, "timeline": timeline})
+    if first is None or tail_step is None:
+        stage = stage_all(params, tail_step)
+    else:
+        stage = draft.add(
+            "stage",
+            "stage-tail",
+            f"fetch and verify the log that {name} left behind",
+            "what was staged before the server stopped goes on to its last commit",
+            params,
+            builds_on=(first, tail_step),
+            estimate=estimate(ask, "stage", 0),
+        )
     replay = draft.add(
         "replay",
         "replay",

@@ -202,6 +202,8 @@ class Stage:
         where = places.layout(params.place)
         note = places.read_note(where.staging)
         if note and note.get("state") == "staged" and places.ours(where.staging, context):
+            if params.tail and note.get("tail") != params.tail:
+                return Probed("needed", "the log that the old server left is not staged")
             return Probed("satisfied", outputs=dict(note["outputs"]))
         return Probed("needed", "nothing whole is staged")
 
@@ -212,6 +214,8 @@ class Stage:
         where = places.layout(params.place)
         note = places.read_note(where.staging)
         if note and note.get("state") == "staged" and places.ours(where.staging, context):
+            if params.tail and note.get("tail") != params.tail:
+                return self._extend(context, params, where, note)
             return Done(dict(note["outputs"]))
         self._clean(context, where, note)
         try:
@@ -241,13 +245,7 @@ class Stage:
     def _stage(self, context: Context, params: StageParams, where: places.Layout) -> Done:
         ids, run = account(params.place.run_as), context.attempt.run
         fetcher = Fetcher(context, params.store, params.lineage)
-        sets: list[SetRecord] = []
-        for identifier, digest in params.sets.items():
-            record = fetcher.record(identifier, digest)
-            assert isinstance(record, SetRecord), identifier
-            sets.append(record)
-        tail = context.attempt.outputs.get(params.tail, {}).get("records", {}) if params.tail else {}
-        logs = [fetcher.record(identifier, digest) for identifier, digest in {**params.log, **tail}.items()]
+        sets, logs = self._records(context, params, fetcher)
         total = sum(stored.plain_size for record in [*sets, *logs] for stored in getattr(record, "objects", ()))
         done = 0
 
@@ -258,7 +256,13 @@ class Stage:
             context.progress("fetch and unpack", done, total)
 
         context.mark("staging", path=str(where.staging))
-        note = {"run": run, "store": params.store, "sets": list(params.sets), "state": "staging"}
+        note = {
+            "run": run,
+            "store": params.store,
+            "sets": list(params.sets),
+            "state": "staging",
+            "tail": params.tail,
+        }
         places.make(where.staging, ids, **note)
         places.make(where.spool, ids, **note)
         unpacker = Unpacker(root=where.staging, spool=where.spool, tablespaces={}, ids=ids)
@@ -288,6 +292,48 @@ class Stage:
             "segment_size": found.segment_size,
         }
         places.write_note(where.staging, ids, **{**note, "state": "staged", "outputs": outputs})
+        return Done(outputs)
+
+    def _records(self, context: Context, params: StageParams, fetcher: Fetcher) -> tuple[list[SetRecord], list[Record]]:
+        sets: list[SetRecord] = []
+        for identifier, digest in params.sets.items():
+            record = fetcher.record(identifier, digest)
+            assert isinstance(record, SetRecord), identifier
+            sets.append(record)
+        tail = context.attempt.outputs.get(params.tail, {}).get("records", {}) if params.tail else {}
+        return sets, [fetcher.record(identifier, digest) for identifier, digest in {**params.log, **tail}.items()]
+
+    def _extend(self, context: Context, params: StageParams, where: places.Layout, note: dict[str, Any]) -> Done:
+        """Adds the log that the old server left to what an earlier step of the run staged while the server ran.
+
+        The log is fetched anew as a whole, so that a kill in the middle leaves nothing to tell apart."""
+        ids = account(params.place.run_as)
+        fetcher = Fetcher(context, params.store, params.lineage)
+        sets, logs = self._records(context, params, fetcher)
+        total = sum(stored.plain_size for record in logs for stored in getattr(record, "objects", ()))
+        done = 0
+
+        def tick(count: int) -> None:
+            nonlocal done
+            done += count
+            context.check()
+            context.progress("fetch the log", done, total)
+
+        found = cluster(params.place.binaries, where.staging)
+        spool = Spool(where.spool, found.segment_size, found.system_identifier, ids)
+        covers = self._log(fetcher, params, sets, logs, spool, tick)
+        sync(where.spool)
+        end = spool.end(params.timeline)
+        assert end is not None  # proved by _log
+        outputs = {
+            **note["outputs"],
+            "bytes": note["outputs"]["bytes"] + done,
+            "end": join(params.timeline, end),
+            "log_segments": sum(1 for entry in where.spool.iterdir() if len(entry.name) == 24),
+            "covers_until": stamp(covers),
+        }
+        kept = {name: value for name, value in note.items() if name not in ("tail", "outputs")}
+        places.write_note(where.staging, ids, **kept, tail=params.tail, outputs=outputs)
         return Done(outputs)
 
     def _set(
