@@ -50,7 +50,7 @@ class Running:
         return [
             (at, int(event["done"]))
             for at, event in list(self.events)
-            if event["type"] == "step-progress" and event.get("done")
+            if event["type"] == "progress" and event.get("done")
         ]
 
     def moving(self, limit: float = 60.0) -> None:
