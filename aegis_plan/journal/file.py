@@ -7,6 +7,7 @@ with SIGKILL right after that entry is on the disk, `AEGIS_KILL_BEFORE=<number>`
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -20,10 +21,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from aegis_plan.clock import Clock, stamp
 from aegis_plan.errors import AegisError, DamageError, LockedError
+from aegis_plan.journal.collecting import uncollected
 from aegis_plan.journal.entry import FORMAT, OLDEST_READER, Entry, Kind
 from aegis_plan.journal.mirror import Mirror
 
@@ -31,6 +33,7 @@ NAME = "journal.jsonl"
 LOCK = "journal.lock"
 FIRST = "0" * 64
 """What stands in `previous` of the first entry."""
+_ENTRIES = TypeAdapter(list[Entry])
 
 
 @dataclass(frozen=True)
@@ -215,18 +218,15 @@ def _lines(folder: Path) -> tuple[list[bytes], bool]:
 
 
 def _checked(lines: list[bytes]) -> list[Entry]:
-    entries, digest = [], FIRST
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = Entry.model_validate_json(line)
-        except ValidationError:
-            raise _damaged(number, "it is not an entry") from None
-        if entry.number != number:
-            raise _damaged(number, f"it says that it is entry {entry.number}")
-        if entry.previous != digest:
-            raise _damaged(number, "it does not follow the entry before it; one of the two was changed")
-        digest = _digest(line)
-        entries.append(entry)
+    digest = FIRST
+    with uncollected():
+        entries = _parsed(lines)
+        for number, (entry, line) in enumerate(zip(entries, lines, strict=True), 1):
+            if entry.number != number:
+                raise _damaged(number, f"it says that it is entry {entry.number}")
+            if entry.previous != digest:
+                raise _damaged(number, "it does not follow the entry before it; one of the two was changed")
+            digest = _digest(line)
     if entries and int(entries[0].data.get("oldest_reader", OLDEST_READER)) > FORMAT:
         raise AegisError(
             "journal-too-new",
@@ -234,6 +234,21 @@ def _checked(lines: list[bytes]) -> list[Entry]:
             f"it needs a reader of format {entries[0].data['oldest_reader']}, this one reads up to {FORMAT}",
             "use the version of aegis that began the run",
         )
+    return entries
+
+
+def _parsed(lines: list[bytes]) -> list[Entry]:
+    """All in one go, which takes half the time; one by one when that fails, to name the line that is wrong."""
+    with contextlib.suppress(ValidationError):
+        entries = _ENTRIES.validate_json(b"[%s]" % b",".join(lines))
+        if len(entries) == len(lines):
+            return entries
+    entries = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entries.append(Entry.model_validate_json(line))
+        except ValidationError:
+            raise _damaged(number, "it is not an entry") from None
     return entries
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from aegis_plan.journal.collecting import uncollected
 from aegis_plan.journal.entry import Entry
 
 State = Literal["waiting", "running", "asked", "done", "failed", "skipped", "undone", "undo-failed"]
@@ -99,8 +100,9 @@ class RunState:
 def replay(entries: Iterable[Entry]) -> RunState:
     """The state that the entries amount to."""
     state = RunState()
-    for entry in entries:
-        state.apply(entry)
+    with uncollected():
+        for entry in entries:
+            state.apply(entry)
     return state
 
 

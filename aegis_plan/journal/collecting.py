@@ -1,0 +1,21 @@
+"""Holds the collector of reference cycles back while many small things are made that have none. It frees nothing
+less: what nobody refers to goes at once as ever.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """A journal of 100,000 entries took twice the time with the collector, which walks all of them again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
