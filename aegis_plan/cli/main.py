@@ -123,6 +123,8 @@ def main(args: Sequence[str] | None = None) -> int:
     session = Session(json="--json" in before_dashes)
     session.color = "--no-color" not in before_dashes and not os.environ.get("NO_COLOR")
     session.verbose = 2 if "-vv" in before_dashes else 0
+    if not arguments:
+        arguments = ["--help"]
     try:
         result: Any = root.main(arguments, prog_name="aegis", standalone_mode=False, obj=session)
         sys.stdout.flush()

@@ -30,6 +30,7 @@ def posture_of(documents: Documents, snapshot: Snapshot, plan: Plan | None) -> P
             (one.site, one.reachable, _site(one.reachable, one.reason, one.daemon)) for one in snapshot.sites.values()
         ),
         due=len(plan.steps) if plan else 0,
+        blocked=plan is not None and plan.blocked,
     )
 
 

@@ -3,8 +3,10 @@ unknown. Pure."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.documents.scalars import format_duration
@@ -38,8 +40,8 @@ def exposures(documents: Documents, asks: Mapping[str, Ask]) -> tuple[tuple[Fore
                     severity="warning",
                     code="rpo-at-risk",
                     summary="more would be lost now than the objective allows",
-                    detail=f"{name}: {_span(exposure.seconds)} {exposure.basis}; at most {format_duration(target)} is "
-                    "allowed",
+                    detail=f"{name}: {_span(exposure.seconds)} {exposure.basis}; at most "
+                    f"{_span(target.total_seconds())} is allowed",
                     hint="apply this plan; where it stays so, archive the log more often or stream it",
                     subject=name,
                 )
@@ -79,6 +81,7 @@ def forecast_recovery(
     ends = finishes(steps)
     elapsed = max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else 0.0
     since = "since the failure" if failed_at is not None else "from now"
+    zone = ZoneInfo(documents.system.timezone)
     forecasts = []
     for tier in sorted({step.tier for step in steps if step.id in serving}):
         of_tier = [ends[step.id] for step in steps if step.tier <= tier and step.id in serving]
@@ -107,7 +110,9 @@ def forecast_recovery(
         at = failed_at or now
         lost = max(0.0, (at - point.not_after).total_seconds())
         label = "the failure" if failed_at is not None else "now, as no time of failure was given"
-        basis = f"from {_text(point.not_after)} to {label}" if lost else f"nothing is lost that came before {label}"
+        basis = (
+            f"from {_text(point.not_after, zone)} to {label}" if lost else f"nothing is lost that came before {label}"
+        )
         forecasts.append(_forecast(name, "rpo", target, lost, basis))
     findings = [
         PlanFinding(
@@ -145,8 +150,10 @@ def _forecast(subject: str, which: str, target: timedelta | None, expected: floa
 
 
 def _span(seconds: float | None) -> str:
-    return format_duration(timedelta(seconds=round(seconds or 0)))
+    """For people: `1 h 30 min`."""
+    exact = format_duration(timedelta(seconds=round(seconds or 0)))
+    return re.sub(r"(\d+)([a-z]+)", r"\1 \2 ", exact).replace(" m ", " min ").rstrip()
 
 
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def _text(moment: datetime, zone: tzinfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from aegis_plan.plan.plan import Forecast, Plan, PlanFinding
 from aegis_plan.plan.step import Step
-from aegis_plan.report.terminal import letters, moment, span
+from aegis_plan.report.terminal import indented, letters, moment, span
 
 STYLES = {"+": "add", "~": "change", "-/+": "replace", "-": "remove", "<=": "read"}
 MEANINGS = {"+": "make", "~": "change", "-/+": "replace", "-": "remove", "<=": "look"}
@@ -46,7 +46,7 @@ def show_plan(plan: Plan, out: Console) -> None:
         out.print()
         out.print(Text("Chosen", style="head"))
         for choice in plan.choices:
-            out.print(Padding(Text(letters(out, choice)), (0, 0, 0, 2), expand=False))
+            indented(out, Text(letters(out, choice)), 2)
     out.print()
     out.print(Text(letters(out, summary(plan)), style="head" if plan.steps else "good"))
 
@@ -85,7 +85,7 @@ def show_finding(finding: PlanFinding, out: Console) -> None:
     out.print(line)
     for prefix, text in (("", finding.detail), ("--> ", finding.place), ("hint: ", finding.hint)):
         if text:
-            out.print(Padding(Text(letters(out, prefix + text)), (0, 0, 0, 2), expand=False))
+            indented(out, Text(letters(out, prefix + text)), 2)
 
 
 def _show_steps(plan: Plan, out: Console) -> None:
@@ -115,9 +115,13 @@ def _show_steps(plan: Plan, out: Console) -> None:
     backs = [step for step in plan.steps if step.destructive and not step.reversible]
     if first:
         out.print()
-        word = (
-            "cannot be undone: " + ", ".join(step.id for step in backs) if backs else "is put back if a later one fails"
-        )
+        last = [step.id for step in plan.steps if not step.reversible and step.symbol not in ("+", "<=")]
+        word = "is put back if a later one fails"
+        if backs:
+            word = "cannot be undone: " + ", ".join(step.id for step in backs)
+        elif last:
+            done = f"{', '.join(last)} {'is' if len(last) == 1 else 'are'} done"
+            word = f"is put back if one of them fails; once {done}, what was restored stays"
         out.print(Text(letters(out, f"  What the steps below the line replace {word}."), style="quiet"))
 
 
@@ -162,7 +166,7 @@ def _show_forecasts(forecasts: tuple[Forecast, ...], out: Console) -> None:
         line = Text(f"  {row.subject:<{subject_width}}  {meaning:<7} {span(row.expected):<12} {target:<13} ")
         line.append(word, style=style)
         out.print(line)
-        out.print(Padding(Text(letters(out, row.basis), style="quiet"), (0, 0, 0, 4), expand=False))
+        indented(out, Text(letters(out, row.basis), style="quiet"), 4)
 
 
 def counts(plan: Plan) -> dict[str, int]:
@@ -189,6 +193,8 @@ def summary(plan: Plan) -> str:
     if errors:
         return f"This plan cannot be applied: {errors} error{'s' if errors > 1 else ''}, see above."
     if not plan.steps:
+        if plan.intent.kind == "protect" and not any(store.backup for store in plan.documents.stores.values()):
+            return "Nothing to protect: the documents declare no store with a backup. 'aegis help documents' shows how."
         if plan.intent.kind == "protect":
             return f"No changes. The protection of {plan.system} matches the documents."
         return "No changes. There is nothing to do."

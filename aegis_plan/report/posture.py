@@ -9,11 +9,10 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from aegis_plan.clock import stamp
-from aegis_plan.report.terminal import amount, letters, moment, since, span
+from aegis_plan.report.terminal import amount, indented, letters, moment, since, span
 
 STATES = {"protected": "good", "degraded": "warn", "unprotected": "bad"}
 
@@ -72,6 +71,8 @@ class Posture:
     """Name, reachable, what its daemon does or why it is not reachable."""
     due: int = 0
     """Steps that a plan has now."""
+    blocked: bool = False
+    """Whether such a plan has errors, so that nothing tells what is due."""
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -132,7 +133,11 @@ def show_posture(posture: Posture, out: Console) -> None:
         for name, reachable, text in posture.sites:
             _row(out, name, text, "" if reachable else "warn")
     out.print()
-    if posture.due:
+    if not posture.stores:
+        out.print(Text("Nothing is protected: the documents declare no store.", style="warn"))
+    elif posture.blocked:
+        out.print(Text("Protection stands still: 'aegis plan' shows what is in the way.", style="bad"))
+    elif posture.due:
         steps = f"{posture.due} step{'s are' if posture.due > 1 else ' is'}"
         out.print(Text(f"{steps} due: aegis plan shows {'them' if posture.due > 1 else 'it'}.", style="head"))
     else:
@@ -154,13 +159,14 @@ def _stretch(one: Span, zone: ZoneInfo, out: Console) -> str:
 
 
 def _row(out: Console, label: str, text: str, style: str = "") -> None:
-    line = Text(f"{label:<22} ", style="quiet").append(text, style=style or "default")
-    out.print(Padding(line, (0, 0, 0, 2), expand=False))
+    indented(out, Text(text, style=style or "default"), 25, Text(f"  {label:<22} ", style="quiet"))
 
 
 def show_catalog(posture: Posture, out: Console) -> None:
     """Every set and span of the stores, oldest first."""
     zone = ZoneInfo(posture.zone)
+    if not posture.stores:
+        out.print("Nothing is protected: the documents declare no store.")
     for store in posture.stores:
         out.print()
         out.print(Text(store.store, style="name"))

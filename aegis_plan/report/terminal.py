@@ -7,6 +7,7 @@ import sys
 from datetime import datetime, timedelta, tzinfo
 
 from rich.console import Console
+from rich.text import Text
 from rich.theme import Theme
 
 MAX_WIDTH = 110
@@ -64,6 +65,15 @@ def letters(out: Console, text: str) -> str:
     for letter, plain in table.items():
         text = text.replace(letter, plain)
     return text.encode("ascii", "backslashreplace").decode()
+
+
+def indented(out: Console, text: Text, by: int, lead: Text | None = None) -> None:
+    """Prints `text` wrapped into the columns from `by` on, `lead` before its first line. No line ends with spaces."""
+    head = lead if lead is not None else Text()
+    for line in text.wrap(out, max(20, out.width - by)):
+        line.rstrip()
+        out.print(Text.assemble(head, " " * (by - head.cell_len), line), soft_wrap=True)
+        head = Text()
 
 
 def span(seconds: float | None) -> str:

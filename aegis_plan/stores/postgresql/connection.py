@@ -32,6 +32,9 @@ def connection_string(context: Context, store: str, member: str) -> str:
 def prepared(text: str, **options: Any) -> str:
     """The connection string with our own options added. Raises AegisError `connection-malformed`."""
     try:
+        if not {"dbname", "service"} & conninfo.conninfo_to_dict(text).keys():
+            # libpq would take a database of the role's own name, which a role made for backups does not have.
+            options = {"dbname": "postgres", **options}
         return conninfo.make_conninfo(
             text, **{"connect_timeout": CONNECT_SECONDS, "application_name": "aegis", **options}
         )
@@ -61,7 +64,12 @@ def refused(message: str, where: str) -> AegisError:
             "check the role, its password and pg_hba.conf of the server",
         )
     if _DATABASE.search(message):
-        return AegisError("database-missing", "the server has no such database", where, "name one in `connection`")
+        return AegisError(
+            "database-missing",
+            "the server has no such database",
+            where,
+            "name one that exists with `dbname=` in `connection`",
+        )
     if re.search(r"starting up|shutting down|not yet accepting|recovery mode", message):
         return UnavailableError("server-starting", "the server is starting or stopping", where, "try again shortly")
     if re.search(r"too many (clients|connections)|remaining connection slots|max_wal_senders", message):
