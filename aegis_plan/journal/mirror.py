@@ -12,9 +12,14 @@ from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Repository
 
 Seal = Callable[[int, bytes], bytes]
-"""Number and line of an entry to its sealed bytes."""
+"""Number of the first of some lines, and the lines with an LF between them, to their sealed bytes."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_GATHER = 0.25
+"""Seconds in which lines that nobody waits for are gathered into one object: an object costs more flushes of the disk
+than the journal's own entry, and would hold up the run that it must not hold up."""
+_MOST = 1000
+"""Lines of one object."""
 
 
 class Mirror:
@@ -29,7 +34,8 @@ class Mirror:
         self._changed = threading.Condition()
         self._lines: list[bytes] = []
         self._held = [0] * len(self._repositories)
-        self._sealed: dict[int, bytes] = {}
+        self._hurried = 0
+        """Entries up to here are waited for."""
         self._trouble: dict[int, AegisError] = {}
         self._closing = False
         self._threads: list[threading.Thread] = []
@@ -51,7 +57,13 @@ class Mirror:
     def wait(self, number: int, timeout: float) -> bool:
         """Whether one repository holds everything up to `number`, within `timeout` seconds."""
         with self._changed:
+            self._hurry(number)
             return self._changed.wait_for(lambda: not self._held or max(self._held) >= number, timeout)
+
+    def _hurry(self, number: int) -> None:
+        if number > self._hurried:
+            self._hurried = number
+            self._changed.notify_all()
 
     @property
     def trouble(self) -> AegisError | None:
@@ -62,6 +74,7 @@ class Mirror:
     def close(self, flush: float) -> None:
         """Waits up to `flush` seconds for all repositories, then ends. Lines that are left go with the next life."""
         with self._changed:
+            self._hurry(len(self._lines))
             self._changed.wait_for(lambda: not self._held or min(self._held) >= len(self._lines), flush)
             self._closing = True
             self._changed.notify_all()
@@ -70,27 +83,21 @@ class Mirror:
 
     def _carry(self, index: int) -> None:
         repository = self._repositories[index]
-        present: set[str] | None = None
+        looked = False
         pause = _FIRST_PAUSE
         while True:
-            with self._changed:
-                number = self._held[index] + 1
-                while not self._closing and len(self._lines) < number:
-                    self._changed.wait()
-                if self._closing:
-                    return
-                line = self._lines[number - 1]
-            key = keys.run_entry(self._system, self._run, number)
+            first = self._held[index] + 1
+            lines, count = self._due(first, _GATHER if looked else 0.0)
+            if not lines:
+                return
+            last = first - 1 + len(lines)
             try:
-                if present is None:
-                    # Lines of an earlier life may be there; sealed anew they would have other bytes.
-                    present = {found.key for found in repository.listing(key.rpartition("/")[0] + "/")}
-                place = keys.run_plan(self._system, self._run)
-                if self._plan and place not in present:
-                    self._put(repository, place, 0, self._plan)
-                    present.add(place)
-                if key not in present:
-                    self._put(repository, key, number, line)
+                if looked:
+                    self._put(repository, keys.run_entries(self._system, self._run, first, last), first, *lines)
+                else:
+                    # What an earlier life brought there is not brought again.
+                    last = min(self._begin(repository), count)
+                    looked = True
             except AegisError as error:
                 with self._changed:
                     self._trouble[index] = error
@@ -99,23 +106,42 @@ class Mirror:
                 continue
             pause = _FIRST_PAUSE
             with self._changed:
-                self._held[index] = number
+                self._held[index] = last
                 self._trouble.pop(index, None)
                 self._changed.notify_all()
 
-    def _put(self, repository: Repository, key: str, number: int, line: bytes) -> None:
+    def _due(self, first: int, gather: float) -> tuple[list[bytes], int]:
+        """The lines from `first` on that are to be carried now, and how many there are in all; none when it is over."""
         with self._changed:
-            sealed = self._sealed.get(number)
-        if sealed is None:
-            sealed = self._seal(number, line)
-            if len(self._repositories) > 1:
-                with self._changed:
-                    # Every repository gets the same bytes; what all hold is forgotten.
-                    sealed = self._sealed.setdefault(number, sealed)
-                    for old in [old for old in self._sealed if old <= min(self._held)]:
-                        del self._sealed[old]
+            self._changed.wait_for(lambda: self._closing or len(self._lines) >= first)
+            self._changed.wait_for(lambda: self._closing or self._hurried >= first, gather)
+            return [] if self._closing else self._lines[first - 1 : first - 1 + _MOST], len(self._lines)
+
+    def _begin(self, repository: Repository) -> int:
+        """Brings the plan where it is not, and gives the last entry that is there with all before it."""
+        place = keys.run_plan(self._system, self._run)
+        found = {listed.key for listed in repository.listing(place.removesuffix("plan"))}
+        if self._plan and place not in found:
+            self._put(repository, place, 0, self._plan)
+        return _reach(found)
+
+    def _put(self, repository: Repository, key: str, number: int, *lines: bytes) -> None:
         try:
-            repository.put(key, sealed)
+            repository.put(key, self._seal(number, b"\n".join(lines)))
         except DamageError as error:
+            # A put whose answer was lost: the same lines, sealed with another key.
             if error.code != "object-conflict":
                 raise
+
+
+def _reach(found: set[str]) -> int:
+    """Up to which entry the objects of a run hold all of them."""
+    ranges = {}
+    for key in found:
+        first, dash, last = key.rpartition("/")[2].partition("-")
+        if dash and first.isdigit() and last.isdigit():
+            ranges[int(first)] = max(int(last), ranges.get(int(first), 0))
+    held = 0
+    while held + 1 in ranges:
+        held = ranges[held + 1]
+    return held

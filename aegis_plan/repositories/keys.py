@@ -49,6 +49,6 @@ def run_plan(system: str, run: str) -> str:
     return f"{state_root(system)}runs/{run}/plan"
 
 
-def run_entry(system: str, run: str, number: int) -> str:
-    """Mirror of one journal entry, sealed."""
-    return f"{state_root(system)}runs/{run}/{number:08d}"
+def run_entries(system: str, run: str, first: int, last: int) -> str:
+    """Mirror of some lines of a journal, both ends included, sealed. Objects of two lives may overlap, never differ."""
+    return f"{state_root(system)}runs/{run}/{first:08d}-{last:08d}"

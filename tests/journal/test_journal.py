@@ -136,8 +136,35 @@ def test_entries_reach_the_mirrors_and_an_earlier_lifes_are_made_up_for(tmp_path
     journal.close(flush=10)
     lines = (tmp_path / "run" / NAME).read_bytes().splitlines()
     for repository in (far, near):
-        for number, line in enumerate(lines, 1):
-            assert read_object(repository, keys.run_entry("aegis", "run-1", number)) == seal(number, line)
+        assert mirrored(repository) == lines
+
+
+def mirrored(repository: LocalRepository) -> list[bytes]:
+    """The lines that a mirror holds, each range where the one before it ended."""
+    found: list[bytes] = []
+    for listed in repository.listing(keys.run_entries("aegis", "run-1", 0, 0).removesuffix("00000000-00000000")):
+        first, last = map(int, listed.key.rpartition("/")[2].split("-"))
+        assert first == len(found) + 1
+        found += read_object(repository, listed.key).removeprefix(b"sealed")[::-1].split(b"\n")
+        assert last == len(found)
+    return found
+
+
+def test_lines_that_nobody_waits_for_go_together_and_each_life_goes_on_where_the_last_one_was(tmp_path: Path) -> None:
+    far = LocalRepository("far", tmp_path / "far")
+    journal = Journal.create(tmp_path / "run", CLOCK, Mirror([far], "aegis", "run-1", seal))
+    for _ in range(200):
+        journal.append([Draft("stopping")])
+    journal.close(flush=10)
+    first = [listed.key for listed in far.listing("")]
+    assert len(first) < 50
+    journal, _ = Journal.open(tmp_path / "run", CLOCK, Mirror([far], "aegis", "run-1", seal))
+    for _ in range(3):
+        number = journal.append([Draft("stopping")])[-1].number
+        assert journal.mirrored(number, 10)
+    journal.close(flush=10)
+    assert len(far_keys := [listed.key for listed in far.listing("")]) == len(first) + 3, far_keys
+    assert mirrored(far) == (tmp_path / "run" / NAME).read_bytes().splitlines()
 
 
 def test_the_past_counts_what_succeeded_in_journals_that_can_be_trusted(tmp_path: Path) -> None:
