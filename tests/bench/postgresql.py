@@ -124,7 +124,8 @@ class Ours:
     def restore(self) -> Cost:
         place = self.here.folder / "restored-by-aegis"
         cost = self._run("stage", "restore", "policy-db", "--beside", str(place), "-y")
-        shutil.rmtree(place)
+        for left in place.parent.glob(f"{place.name}*"):
+            shutil.rmtree(left)
         return cost
 
     def _run(self, kind: str, *words: str) -> Cost:
