@@ -24,7 +24,10 @@ _ALSO = ("wal_level", "wal_log_hints", "shared_preload_libraries", "server_encod
 
 
 def setting(connection: Connection, name: str, where: str) -> str | None:
-    found = ask(connection, f"SELECT current_setting('{name}', true)", where)[0][0]
+    """A setting as the server writes it; None where there is none, or the role may not see it."""
+    # pg_settings leaves out what a role may not see; current_setting alone raises.
+    seen = f"EXISTS (SELECT FROM pg_settings WHERE name = '{name}')"
+    found = ask(connection, f"SELECT CASE WHEN {seen} THEN current_setting('{name}', true) END", where)[0][0]
     return None if found is None else str(found)
 
 
