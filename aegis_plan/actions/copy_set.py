@@ -66,7 +66,7 @@ def record_key(context: Context, params: dict[str, Any]) -> str:
 def find(context: Context, params: dict[str, Any], repository: Repository) -> SetRecord | LogRecord:
     """The verified record of the parameters. Raises as `signatures.verify`, and DamageError `wrong-digest`."""
     sealing = context.declared.sealing
-    record, digest = verify(read(repository, record_key(context, params)), sealing.signers if sealing else {})
+    record, digest = verify(read(repository, record_key(context, params)), sealing.believed if sealing else {})
     if digest != params["digest"]:
         raise DamageError(
             "wrong-digest",

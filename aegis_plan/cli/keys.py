@@ -113,6 +113,9 @@ def list_(session: Session) -> None:
     for name, key in sealing.signers.items():
         mark = "  private half here" if public and key == public.signer else ""
         out.print(f"  {name:<16} {key}{mark}", soft_wrap=True)
+    for name, keys in sealing.former_signers.items():
+        for key in keys:
+            out.print(f"  {name + ' (former)':<16} {key}", soft_wrap=True)
     out.print("recipients")
     for key in sealing.recipients:
         mark = "  private half here" if public and key in public.recipients else ""

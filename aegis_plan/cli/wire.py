@@ -179,7 +179,7 @@ class World:
             self.dispatcher,
             self.repositories,
             self.clock,
-            signers=self.documents.sealing.signers if self.documents.sealing else {},
+            signers=self.documents.sealing.believed if self.documents.sealing else {},
             cache=None,
             seen=self.written(),
             durations=self.durations(),

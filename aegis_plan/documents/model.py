@@ -203,9 +203,20 @@ class Sealing(Section):
     """The offline recovery recipient; everything is sealed to it too."""
     signers: dict[Name, str] = Field(default_factory=dict)
     """Site to `ed25519:<base64 public key>`."""
+    former_signers: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
+    """Site, also one that is no more, to public keys that signed earlier and are believed still."""
     host_recipients: dict[Name, str] = Field(default_factory=dict)
     """Site to the age recipient of its host, for what the next backup needs to read."""
     minimum_copies: int = Field(default=1, ge=1)
+
+    @property
+    def believed(self) -> dict[str, tuple[str, ...]]:
+        """Site to every public key whose signature under its name is believed, the present one first."""
+        names = dict.fromkeys([*self.signers, *self.former_signers])
+        return {
+            name: (*((self.signers[name],) if name in self.signers else ()), *self.former_signers.get(name, ()))
+            for name in names
+        }
 
 
 class Affects(Section):

@@ -168,7 +168,10 @@ def _sealing(root: Node) -> Iterator[AegisError]:
                 "make a pair with 'aegis keys new' and put its public half here",
                 node.position,
             )
-    for path, node in root.each(("sealing", "signers", "*")):
+    for path, node in [
+        *root.each(("sealing", "signers", "*")),
+        *root.each(("sealing", "former_signers", "*", "[]")),
+    ]:
         if isinstance(node.value, str) and not _is_signer(node.value):
             yield AegisError(
                 "signer-malformed",

@@ -19,7 +19,7 @@ from aegis_plan.catalog.record import LogRecord, Record, SetRecord, TombstoneRec
 from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Repository, read
-from aegis_plan.sealing.signatures import sign, verify
+from aegis_plan.sealing.signatures import Signers, sign, verify
 
 _PARALLEL = 8
 _LARGEST = 64 << 20
@@ -59,7 +59,7 @@ class _Seen:
 def shelf(
     system: str,
     store: str,
-    signers: Mapping[str, str],
+    signers: Signers,
     repositories: Mapping[str, Repository | AegisError],
     *,
     cache: Path | None,
@@ -119,7 +119,7 @@ def _look(
     repository: Repository,
     system: str,
     store: str,
-    signers: Mapping[str, str],
+    signers: Signers,
     cache: Path | None,
     pool: ThreadPoolExecutor,
 ) -> _Seen:
@@ -242,7 +242,7 @@ def _note(view: _Seen, key: str, kind: Kind, detail: str, record: str | None = N
     view.damage.append(Damage(repository=view.name, key=key, kind=kind, detail=detail, record=record))
 
 
-def find(repository: Repository, record_key: str, signers: Mapping[str, str]) -> tuple[Record, str, bytes]:
+def find(repository: Repository, record_key: str, signers: Signers) -> tuple[Record, str, bytes]:
     """One verified record, its digest and its bytes. Raises as `verify` and `Repository.get` do."""
     data = read(repository, record_key)
     record, digest = verify(data, signers)

@@ -15,6 +15,9 @@ from aegis_plan.catalog.record import ADAPTER, FORMAT, Record
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.sealing import canonical as form
 
+Signers = Mapping[str, str] | Mapping[str, tuple[str, ...]]
+"""Site to the public key, or all the keys, believed under its name."""
+
 
 def sign_bytes(message: bytes, key: bytes) -> str:
     """Base64 of the Ed25519 signature."""
@@ -56,7 +59,7 @@ def sign(record: Record, site: str, key: bytes) -> tuple[bytes, str]:
     return signed, form.digest(body)
 
 
-def verify(data: bytes, signers: Mapping[str, str]) -> tuple[Record, str]:
+def verify(data: bytes, signers: Signers) -> tuple[Record, str]:
     """The record that `data` carries, and its digest, once the signature of a known signer was found right.
 
     Raises DamageError `record-unreadable`, `unknown-signer` or `bad-signature`, and AegisError `format-too-new`."""
@@ -75,14 +78,19 @@ def verify(data: bytes, signers: Mapping[str, str]) -> tuple[Record, str]:
             "unknown-signer",
             "a record is signed by somebody who is not listed",
             f"record {named} says that '{signer}' signed it",
-            "list the site's public key under sealing.signers if you trust it; otherwise somebody else writes there",
+            "if you trust it, list its public key under sealing.signers, or sealing.former_signers when it signs no "
+            "more; otherwise somebody else writes there",
         )
-    if not verify_bytes(form.canonical(body), signature, signers[signer]) or body.get("site") != signer:
+    keys = signers[signer]
+    message = form.canonical(body)
+    right = any(verify_bytes(message, signature, key) for key in ((keys,) if isinstance(keys, str) else keys))
+    if not right or body.get("site") != signer:
         raise DamageError(
             "bad-signature",
             "the signature of a record is wrong",
             f"record {named} was not signed in this form with the listed key of '{signer}'",
-            "it was damaged or forged; use another copy, and find out who can write to that repository",
+            "it was damaged or forged, or the site's key was changed and the earlier one is not under "
+            "sealing.former_signers; use another copy, and find out who can write to that repository",
         )
     return _parse(body, named), form.digest(body)
 

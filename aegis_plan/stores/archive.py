@@ -67,7 +67,7 @@ def shelf_of(context: Context, store: str) -> Shelf:
             ready[name] = error
         except KeyError:
             continue
-    return records.shelf(context.declared.system.name, store, sealing.signers if sealing else {}, ready, cache=None)
+    return records.shelf(context.declared.system.name, store, sealing.believed if sealing else {}, ready, cache=None)
 
 
 def put_key(

@@ -146,7 +146,7 @@ class Source:
         key = keys.record(system, params.store, params.lineage, params.parent or "")
         for name in context.repositories:
             try:
-                record, digest, _ = find(context.repositories[name], key, sealing.signers if sealing else {})
+                record, digest, _ = find(context.repositories[name], key, sealing.believed if sealing else {})
                 if params.parent_digest in (None, digest):
                     break
                 record = None

@@ -224,19 +224,26 @@ def _between(lineages: Mapping[str, LineageArchive], what: str, spans: tuple[Win
 
 def _no_backup(shelf: Shelf) -> Refusal:
     away = [f"{holding.repository}: {holding.reason}" for holding in shelf.holdings if not holding.reachable]
-    unknown = [damage for holding in shelf.holdings for damage in holding.damage if damage.record is None]
+    unknown = [
+        damage
+        for holding in shelf.holdings
+        for damage in holding.damage
+        if damage.kind in ("bad-signature", "unknown-signer", "unreadable-record")
+    ]
+    hints = ""
     detail = "no repository that can be reached holds a set of this store"
     if away:
         detail += f"; could not look at {'; '.join(away)}"
     if unknown:
         detail += f"; {len(unknown)} objects there were refused, such as {unknown[0].key}: {unknown[0].detail}"
+        hints = "name the signer below sealing if you trust it ('aegis explain unknown-signer'); "
     return Refusal(
         "no-backup",
         "there is no backup to go back to",
         detail,
-        "bring back a repository that cannot be reached; where the server still runs, take a full backup now"
+        hints + "bring back a repository that cannot be reached; where the server still runs, take a full backup now"
         if away
-        else "where the server still runs, 'aegis backup' takes a full one now",
+        else hints + "where the server still runs, 'aegis backup' takes a full one now",
     )
 
 

@@ -87,7 +87,7 @@ class Fetcher:
         for name, repository in self.repositories.items():
             self.context.check()
             try:
-                found, got = verify(read(repository, key), sealing.signers if sealing else {})
+                found, got = verify(read(repository, key), sealing.believed if sealing else {})
             except AegisError as error:
                 reasons.append(f"{name}: {error.summary}")
                 if isinstance(error, DamageError):
