@@ -169,6 +169,10 @@ class Spool:
         for switch, child in zip(self.path_to(timeline), order[1:]):
             start = switch.position - switch.position % self.size
             spans = self.extents.get(child, [])
+            if child == timeline and not spans:
+                # Nothing but its history was archived: it is its parent's log up to the switch.
+                start = switch.position - 1 - (switch.position - 1) % self.size
+                spans = [(switch.position, switch.position)]
             if start == switch.position or not spans or not spans[0][0] <= switch.position or spans[0][0] <= start:
                 continue
             if any(low <= start and switch.position <= high for low, high in self.extents.get(switch.timeline, [])):
