@@ -1,0 +1,80 @@
+"""A plan that brings 1,000 stores and their 1,000 services back: seconds, memory and steps.
+`python -m tests.bench.planning [STORES]`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+
+from aegis_plan.documents.model import Documents
+from aegis_plan.observe.snapshot import Snapshot, StoreLook, store_facts
+from aegis_plan.plan import planfile
+from aegis_plan.plan.plan import Intent
+from aegis_plan.plan.recover import plan_recovery
+from tests.plan.world import a_range, a_set, documents, member, shelf, snapshot
+
+
+def world(count: int) -> tuple[Documents, Snapshot]:
+    """Each store was lost with its server, and has a full with two ranges of log in two repositories."""
+    one = documents().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    store, service = one["stores"]["policy-db"], one["services"]["auth"]
+    names = [f"db-{number:04d}" for number in range(count)]
+    one["stores"] = dict.fromkeys(names, store)
+    one["services"] = {
+        f"service-{number:04d}": {**service, "tier": 1 + number % 2, "uses": [name]}
+        for number, name in enumerate(names)
+    }
+    one["scenarios"] = {"all-lost": {"disruption": "store", "affects": {"stores": names}}}
+    looks = []
+    for name in names:
+        records = (
+            a_set("F1", 0, 0x1000, 0x2000, store=name),
+            a_range("l1", 20, 0x1000, 0x3000, store=name),
+            a_range("l2", 50, 0x3000, 0x5000, store=name),
+        )
+        looks.append(
+            StoreLook(store=name, members=(member("stopped"),), shelf=shelf(*records).model_copy(update={"store": name}))
+        )
+    seen = snapshot(shelf())
+    facts = {key: value for look in looks for key, value in dict(store_facts(look)).items()}
+    return Documents.model_validate(one), seen.model_copy(
+        update={"stores": {look.store: look for look in looks}, "facts": type(seen.facts)(facts)}
+    )
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    made, seen = world(count)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    begun, used = time.perf_counter(), time.process_time()
+    plan = plan_recovery(made, seen, Intent(kind="recover", scenario="all-lost", to="latest"), "d", "bench")
+    wall, cpu = time.perf_counter() - begun, time.process_time() - used
+    begun = time.perf_counter()
+    data = planfile.write(plan)
+    wrote = time.perf_counter() - begun
+    print(
+        json.dumps(
+            {
+                "case": "planning",
+                "stores": count,
+                "services": count,
+                "steps": len(plan.steps),
+                "blocked": plan.blocked,
+                "wall_s": round(wall, 2),
+                "cpu_s": round(cpu, 2),
+                "write_s": round(wrote, 2),
+                "file_mib": len(data) >> 20,
+                "rss_before_mib": before,
+                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+                "load": round(os.getloadavg()[0], 1),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
