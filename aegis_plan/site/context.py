@@ -104,8 +104,11 @@ class SiteContext:
         tell: Callable[[Progress], None],
         ledger: Ledger | None = None,
         lock: int | None = None,
+        earlier: Sequence[Mark] = (),
     ) -> None:
+        """`earlier` is what the ledger has of this step: it also knows of attempts whose outcome never got back."""
         self.attempt = attempt
+        self._earlier = tuple(earlier) or attempt.earlier.marks
         self.clock = clock
         self.secrets: Secrets = secrets
         self.folder: Path = file.folder
@@ -139,7 +142,7 @@ class SiteContext:
 
     @property
     def marks(self) -> Sequence[Mark]:
-        return (*self.attempt.earlier.marks, *self.own_marks)
+        return (*self._earlier, *self.own_marks)
 
     def check(self) -> None:
         if self._stop:

@@ -184,6 +184,16 @@ class Ledger:
             rows = self._db.execute("select name, data, at from marks where key = ? order by n", (key,)).fetchall()
         return tuple(Mark(name=name, data=json.loads(data), at=datetime.fromisoformat(at)) for name, data, at in rows)
 
+    def marks_of_step(self, run: str, step: str) -> tuple[Mark, ...]:
+        """What all attempts of a step marked, in order."""
+        with self._lock:
+            rows = self._db.execute(
+                "select m.name, m.data, m.at from marks m join claims c on c.key = m.key"
+                " where c.run = ? and c.step = ? order by c.begun, m.n",
+                (run, step),
+            ).fetchall()
+        return tuple(Mark(name=name, data=json.loads(data), at=datetime.fromisoformat(at)) for name, data, at in rows)
+
     def child(self, started: Started) -> None:
         """Writes down a program that an attempt is about to let run."""
         with self._change() as db:

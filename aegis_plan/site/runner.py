@@ -17,7 +17,7 @@ from typing import Any
 from aegis_plan.actions.contract import Action, Done, StopAsked
 from aegis_plan.actions.registry import find
 from aegis_plan.clock import Clock, stamp
-from aegis_plan.dispatch.contract import CONTRACT_VERSION, Attempt, Outcome, Progress, Trouble, Verdict
+from aegis_plan.dispatch.contract import CONTRACT_VERSION, Attempt, Mark, Outcome, Progress, Trouble, Verdict
 from aegis_plan.errors import AegisError
 from aegis_plan.site import lock
 from aegis_plan.site.alive import alive, group, started
@@ -124,7 +124,7 @@ class Runner:
         begun = self.clock.now()
         stop.deadline = self.clock.monotonic() + attempt.timeout
         context = SiteContext(
-            attempt, self.file, self.clock, self.secrets, self.opened, stop, tell, ledger, held
+            attempt, self.file, self.clock, self.secrets, self.opened, stop, tell, ledger, held, self._marks(attempt)
         )  # fmt: skip
         result: dict[str, Any]
         try:
@@ -148,6 +148,11 @@ class Runner:
             **result,
         )
         return Outcome.model_validate(self.redacted(outcome.model_dump(mode="json")))
+
+    def _marks(self, attempt: Attempt) -> tuple[Mark, ...]:
+        if attempt.verb == "look" or (self._ledger is None and not (self.file.folder / FILE).exists()):
+            return ()
+        return self.ledger().marks_of_step(attempt.run, attempt.step)
 
     def _verb(self, action: Action, context: SiteContext) -> dict[str, Any]:
         attempt = context.attempt
