@@ -36,7 +36,7 @@ def reach(
     if target.position is not None:
         return _position(lineages, target.position, spans)
     if target.time is not None:
-        return _time(lineages, target.time, spans)
+        return _time(lineages, shelf, target.time, spans)
     return _latest(lineages, shelf, spans, tail_from)
 
 
@@ -69,20 +69,9 @@ def _latest(
             way,
             spans,
         )
-    gone = [
-        damage
-        for holding in shelf.holdings
-        for damage in holding.damage
-        if damage.kind in ("missing-record", "rolled-back")
-    ]
-    if gone:
-        return Refusal(
-            "records-missing",
-            "the catalog names records that are gone",
-            f"{gone[0].detail} ({gone[0].repository}); somebody removed them, or put back an older state",
-            f"{way}; or bring back the repository that holds them",
-            spans,
-        )
+    gone = _gone(shelf)
+    if gone is not None:
+        return Refusal("records-missing", *gone, f"{way}; or bring back the repository that holds them", spans)
     choices = [f"a hole in the log that was accepted is left out: {hole}" for hole in lost if hole.accepted]
     skipped = [
         found for found in one.promised if found.set in one.broken and found.not_after > best.chain.last.not_after
@@ -95,7 +84,21 @@ def _latest(
     return _reached(one, best, None, None, choices)
 
 
-def _time(lineages: Mapping[str, LineageArchive], moment: datetime, spans: tuple[Window, ...]) -> Reached | Refusal:
+def _gone(shelf: Shelf) -> tuple[str, str] | None:
+    """Summary and detail of records that were there once and are no more."""
+    for holding in shelf.holdings:
+        for damage in holding.damage:
+            if damage.kind in ("missing-record", "rolled-back"):
+                return (
+                    "records of the catalog are gone",
+                    f"{damage.detail} ({damage.repository}); somebody removed them, or put back an older state",
+                )
+    return None
+
+
+def _time(
+    lineages: Mapping[str, LineageArchive], shelf: Shelf, moment: datetime, spans: tuple[Window, ...]
+) -> Reached | Refusal:
     best: tuple[tuple[bool, float, datetime, str], LineageArchive, Reach] | None = None
     for one in lineages.values():
         for found in one.reaches:
@@ -121,6 +124,11 @@ def _time(lineages: Mapping[str, LineageArchive], moment: datetime, spans: tuple
     promised = [record.covers_until for one in lineages.values() for record in one.log]
     promised += [found.not_after for one in lineages.values() for found in one.promised]
     if moment > max([last, *promised]):
+        gone = _gone(shelf)
+        if gone is not None:
+            return Refusal(
+                "records-missing", *gone, f"bring back the repository that holds them; {_spans(spans)}", spans
+            )
         return Refusal(
             "target-after-log",
             "the target lies after the end of the archived log",
