@@ -43,6 +43,14 @@ def protect(ask: Ask) -> Recipe:
     server = server_to_read(draft)
     if server is None or not fit_to_back_up(draft, server):
         return draft.recipe()
+    if draft.backup.incremental is not None and (lacking := _lacking(server)):
+        draft.find(
+            "note",
+            "incremental-not-possible",
+            "each incremental of this store becomes a full",
+            f"{ask.name}: {lacking}",
+            "'aegis help postgresql' says what an incremental needs",
+        )
     one = draft.lineages.get(server.lineage or "")
     chain = one.newest if one is not None else None
     logged = draft.backup.log is not None
@@ -163,16 +171,24 @@ def _why_full(server: Seen, chain: Chain | None) -> str:
     look = server.look
     if chain is None:
         return "there is no full to build on"
-    if look.version is not None and look.version < 170_000:
-        return f"PostgreSQL {look.version // 10_000} takes no incremental backups, 17 is the first that does"
     if look.timeline is not None and set_timeline(chain.last) != look.timeline:
         return f"the server went on to timeline {look.timeline} since the newest set"
+    if lacking := _lacking(server):
+        return lacking
+    if len(chain.sets) >= CHAIN_CAP:
+        return f"the chain has {len(chain.sets)} sets already"
+    return ""
+
+
+def _lacking(server: Seen) -> str:
+    """What keeps the server from ever giving an incremental, or nothing."""
+    look = server.look
+    if look.version is not None and look.version < 170_000:
+        return f"PostgreSQL {look.version // 10_000} takes no incremental backups, 17 is the first that does"
     if look.summarize_wal is False:
         return "the server does not summarize its log (summarize_wal is off)"
     if look.data_checksums is False and look.wal_log_hints is False:
         return "the server has neither data checksums nor wal_log_hints, without which an incremental may miss changes"
-    if len(chain.sets) >= CHAIN_CAP:
-        return f"the chain has {len(chain.sets)} sets already"
     return ""
 
 

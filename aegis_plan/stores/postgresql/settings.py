@@ -90,10 +90,15 @@ def configuration(connection: Connection, where: str, missed: Callable[[str, str
         missed("config_file", "the role may not see where the configuration is (grant pg_read_all_settings)")
         return None
     wanted = [setting(connection, name, where) for name in ("config_file", "hba_file", "ident_file")]
-    try:
-        wanted += [row[0] for row in ask(connection, "SELECT DISTINCT sourcefile FROM pg_file_settings", where)]
-    except AegisError as error:
-        missed("included files", error.detail)
+    for view in ("pg_file_settings", "pg_settings"):
+        # The first is a superuser's; the second names only files with a setting that is in force, which is enough
+        # but for a file whose every line another one overrides.
+        try:
+            wanted += [row[0] for row in ask(connection, f"SELECT DISTINCT sourcefile FROM {view}", where)]
+            break
+        except AegisError as error:
+            if view == "pg_settings":
+                missed("included files", error.detail)
     outside = sorted({os.path.normpath(path) for path in wanted if path})
     outside = [path for path in outside if not path.startswith(base + "/")]
     if not outside:
