@@ -40,6 +40,7 @@ class Asked:
     sites_down: tuple[str, ...] = ()
     beside: Path | None = None
     member: str | None = None
+    only: tuple[str, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -105,6 +106,7 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
         before=when(asked.before),
         sites_down=asked.sites_down,
         failed_at=when(asked.failed_at),
+        selection=asked.only,
         beside=str(asked.beside.absolute()) if asked.beside else "",
         strategy=documents.scenarios[asked.scenario].strategy if asked.scenario else "restore",
         options=options,

@@ -17,6 +17,7 @@ from aegis_plan.cli.session import Session, pass_session
 @click.option("--failed-at", metavar="TIME", help="When it broke; RTA and RPA count from here.")
 @click.option("--beside", metavar="PATH", type=click.Path(path_type=Path), help="Into a folder, touching no server.")
 @click.option("--member", metavar="NAME", help="Onto this server of the store.")
+@click.option("--only", metavar="PART", multiple=True, help="Only this part, such as database/policies.")
 @acting_options
 @pass_session
 def command(
@@ -27,6 +28,7 @@ def command(
     failed_at: str | None,
     beside: Path | None,
     member: str | None,
+    only: tuple[str, ...],
     yes: bool,
     approved: str | None,
     lock_timeout: float,
@@ -47,6 +49,7 @@ def command(
         failed_at=failed_at,
         beside=beside,
         member=member,
+        only=only,
     )
     intent = intent_of(asked, loaded.documents)
     with world(loaded.documents, loaded.digest) as seen:

@@ -61,6 +61,8 @@ class Intent(_Frozen):
     beside: str = ""
     """A place for a restore that never swaps."""
     strategy: str = ""
+    selection: tuple[str, ...] = ()
+    """Parts of the stores, `<kind>/<name>`; empty is everything."""
     options: dict[str, Any] = Field(default_factory=dict)
 
 

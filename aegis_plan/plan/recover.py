@@ -144,12 +144,12 @@ def _moment(text: str) -> datetime | None:
 def _target(intent: Intent) -> Target:
     if intent.before:
         infected = _moment(intent.before)
-        return Target(time=infected - timedelta(microseconds=1) if infected is not None else None)
+        return Target(infected - timedelta(microseconds=1) if infected is not None else None, None, intent.selection)
     if intent.to in ("", "latest"):
-        return Target()
+        return Target(selection=intent.selection)
     if _POSITION.fullmatch(intent.to):
-        return Target(position=intent.to)
-    return Target(time=_moment(intent.to))
+        return Target(position=intent.to, selection=intent.selection)
+    return Target(time=_moment(intent.to), selection=intent.selection)
 
 
 def _beside(folder: str, store: str, count: int) -> str:

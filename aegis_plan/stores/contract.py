@@ -81,6 +81,9 @@ class Target:
 
     time: datetime | None = None
     position: str | None = None
+    selection: tuple[str, ...] = ()
+    """Parts to restore, each `<kind>/<name>` with a kind of `Modes.selections`; empty is everything. A spec refuses
+    what its engine cannot do, and names the way on."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,16 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
         for repository, declared in ask.documents.repositories.items()
         if declared.site is not None and declared.site in ask.sites_down
     )
+    if target.selection:
+        whole = problem(
+            ask,
+            "error",
+            "selection-impossible",
+            "this kind of store is restored whole",
+            f"{ask.name}: {', '.join(target.selection)} cannot be taken out of a physical backup",
+            f"restore {ask.name} --beside a folder, start that server, and copy the part over with pg_dump",
+        )
+        return Recipe(findings=(whole,))
     lineages = archive(ask.look.shelf, without)
     tail_from = _tail_from(here, target) if beside is None else None
     found = reach(lineages, ask.look.shelf, target, tail_from=tail_from)
