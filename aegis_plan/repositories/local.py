@@ -248,7 +248,8 @@ class LocalRepository:
     def _bare(self) -> bool:
         try:
             with os.scandir(self._root) as entries:
-                return not any(not entry.name.startswith(".") for entry in entries)
+                # The folder of unfinished objects stays, also when every object was swept.
+                return all(entry.name == "lost+found" for entry in entries)
         except FileNotFoundError:
             return True
         except OSError:
