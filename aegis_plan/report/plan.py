@@ -115,7 +115,12 @@ def _show_steps(plan: Plan, out: Console) -> None:
     backs = [step for step in plan.steps if step.destructive and not step.reversible]
     if first:
         out.print()
-        last = [step.id for step in plan.steps if not step.reversible and step.symbol not in ("+", "<=")]
+        touched = {step.subject for step in plan.steps if step.destructive}
+        last = [
+            step.id
+            for step in plan.steps
+            if step.subject in touched and not step.reversible and step.symbol not in ("+", "<=")
+        ]
         word = "is put back if a later one fails"
         if backs:
             word = "cannot be undone: " + ", ".join(step.id for step in backs)
