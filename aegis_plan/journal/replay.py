@@ -68,6 +68,8 @@ class RunState:
     begun: datetime | None = None
     lives: int = 0
     steps: dict[str, StepState] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    """Steps that failed once."""
     approvals: dict[str, dict[str, Any]] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     """Leases by name with the epoch under which they are held."""
@@ -197,6 +199,7 @@ def _settled(run: RunState, entry: Entry) -> None:
     step.ended = entry.at
     if step.state == "failed":
         step.failed_once = True
+        run.failed.add(entry.step)
         step.trouble = entry.data.get("trouble") or step.trouble
     elif step.state == "done":
         step.trouble = None

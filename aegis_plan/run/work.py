@@ -382,7 +382,7 @@ class Work:
 
     def roll_back(self) -> None:
         """Decides about subjects in which a step failed, once nothing of them is on its way."""
-        for step in self.plan.steps if any(mine.failed_once for mine in self.state.steps.values()) else ():
+        for step in self.plan.steps if self.state.failed else ():
             mine = self.state.step(step.id)
             if not mine.failed_once or mine.passed_over or step.on_error == "continue" or step.id in self._judged:
                 continue

@@ -36,9 +36,8 @@ def world(count: int) -> tuple[Documents, Snapshot]:
             a_range("l1", 20, 0x1000, 0x3000, store=name),
             a_range("l2", 50, 0x3000, 0x5000, store=name),
         )
-        looks.append(
-            StoreLook(store=name, members=(member("stopped"),), shelf=shelf(*records).model_copy(update={"store": name}))
-        )
+        held = shelf(*records).model_copy(update={"store": name})
+        looks.append(StoreLook(store=name, members=(member("stopped"),), shelf=held))
     seen = snapshot(shelf())
     facts = {key: value for look in looks for key, value in dict(store_facts(look)).items()}
     return Documents.model_validate(one), seen.model_copy(
