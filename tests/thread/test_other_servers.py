@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pwd
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,12 +159,11 @@ def test_a_replica_that_moves_on_makes_no_plan_stale(protected: World) -> None:
         assert "replica-left-behind" in shown.text
         # The replica receives and does not replay: its lag grows.
         world.sql("INSERT INTO policies (body) SELECT repeat('x', 1000) FROM generate_series(1, 3000)")
-        limit = 50
-        while (
-            limit
-            and not other.sql("SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) > 0")[0][0]
-        ):
-            limit -= 1
+        behind = "SELECT pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) > 1000000"
+        limit = time.monotonic() + 30
+        while other.sql(behind) != [(True,)]:
+            assert time.monotonic() < limit, "the replica does not fall behind"
+            time.sleep(0.1)
         world.ok("apply", "-y", "back.plan")
         assert world.sql("SELECT count(*) FROM policies WHERE body LIKE 'third%'") == [(0,)]
         assert world.sql("SELECT count(*) FROM policies WHERE body LIKE 'second%'") == [(20,)]
