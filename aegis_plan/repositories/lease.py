@@ -89,7 +89,8 @@ def read(repository: Repository, key: str) -> tuple[State, str] | None:
 def acquire(
     repository: Repository, key: str, owner: str, purpose: Purpose, ttl: timedelta, clock: Clock, run: str
 ) -> Lease:
-    """Takes the lease if it is free, expired, or this run's own already.
+    """Takes the lease if it is free, expired, or this run's own already; its epoch is then above all earlier ones,
+    those of another authority included.
 
     Raises LockedError `lease-held` naming owner, purpose and age."""
     found = read(repository, key)
@@ -105,7 +106,8 @@ def acquire(
         host=socket.gethostname(),
         run=run,
         purpose=purpose,
-        epoch=found[0].epoch + 1 if found else 1,
+        # Not counted from 1: sites remember epochs, and would refuse for long what a new authority hands out.
+        epoch=max(int(now.timestamp()), found[0].epoch + 1 if found else 1),
         acquired=now,
         renewed=now,
         expires=now + ttl,

@@ -239,13 +239,13 @@ def test_unlock_lets_go_of_the_lease_that_is_meant(home: Path) -> None:
     (home / "backups").mkdir()
     authority = LocalRepository("local", home / "backups")
     key = keys.lease("small", "db", "data")
-    lease.acquire(authority, key, "somebody", "backup", timedelta(hours=1), SystemClock(), "r1")
+    held = lease.acquire(authority, key, "somebody", "backup", timedelta(hours=1), SystemClock(), "r1")
     for arguments in (["unlock", "db/data"], ["unlock", "db/data", "--epoch", "7"]):
         refused = aegis(*arguments, cwd=home)
         assert refused.returncode == 1, refused.stderr
         assert "somebody" in refused.stdout
         assert "error[unlock-not-meant]" in refused.stderr
-    done = aegis("unlock", "db/data", "--epoch", "1", cwd=home)
+    done = aegis("unlock", "db/data", "--epoch", str(held.epoch), cwd=home)
     assert done.returncode == 0, done.stderr
     found = lease.read(authority, key)
     assert found is not None
