@@ -57,7 +57,7 @@ def command(
             _same_documents(plan.system, plan.documents_digest)
             snapshot = applying.fresh_look(seen, plan, digest, break_glass)
             if not as_json:
-                show_plan(plan, session.console())
+                show_plan(plan, session.console(), briefly=approved is not None)
             if not plan.steps:
                 return 0
             how = applying.approve(session, plan, digest, yes=yes, approved=approved)

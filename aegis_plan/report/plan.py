@@ -25,8 +25,8 @@ VERDICTS = {
 SEVERITIES = {"error": "bad", "breach": "bad", "warning": "warn", "note": "quiet"}
 
 
-def show_plan(plan: Plan, out: Console) -> None:
-    """Prints the whole plan, the summary line last."""
+def show_plan(plan: Plan, out: Console, *, briefly: bool = False) -> None:
+    """Prints the whole plan, the summary line last; `briefly` leaves out what was read before: steps and forecast."""
     zone = ZoneInfo(plan.documents.system.timezone)
     out.print()
     out.print(Text(letters(out, f"{_title(plan)} · {plan.system}"), style="head"))
@@ -38,11 +38,11 @@ def show_plan(plan: Plan, out: Console) -> None:
         out.print()
         for finding in plan.findings:
             show_finding(finding, out)
-    if plan.steps:
+    if plan.steps and not briefly:
         _show_steps(plan, out)
-    if plan.forecasts and (plan.steps or plan.intent.kind in ("recover", "restore")):
+    if plan.forecasts and not briefly and (plan.steps or plan.intent.kind in ("recover", "restore")):
         _show_forecasts(plan.forecasts, out)
-    if plan.choices:
+    if plan.choices and not briefly:
         out.print()
         out.print(Text("Chosen", style="head"))
         for choice in plan.choices:

