@@ -136,7 +136,7 @@ class Mirror:
 
 def _reach(found: set[str]) -> int:
     """Up to which entry the objects of a run hold all of them."""
-    ranges = {}
+    ranges: dict[int, int] = {}
     for key in found:
         first, dash, last = key.rpartition("/")[2].partition("-")
         if dash and first.isdigit() and last.isdigit():

@@ -99,7 +99,7 @@ def replayed(count: int) -> tuple[float, float]:
                 ("outcome", {"key": key, "verb": "act", "outcome": {"verdict": "done", "outputs": {"bytes": 1}}}),
                 ("settled", {"state": "done"}),
             )[number % 3]
-            entry = Entry(number=number, at=NOW, kind=kind, step=f"s{number // 3}", data=data, previous=previous)  # type: ignore[arg-type]  # three literals
+            entry = Entry(number=number, at=NOW, kind=kind, step=f"s{number // 3}", data=data, previous=previous)
             line = encode(entry)
             previous = hashlib.sha256(line).hexdigest()
             lines.append(line)
