@@ -239,10 +239,12 @@ class Replay:
 
     def act(self, context: Context) -> Done:
         probed = self.probe(context)
-        if probed.answer == "satisfied":
-            return Done(probed.outputs)
         params = ReplayParams.model_validate(context.attempt.params)
         where = places.layout(params.place)
+        if probed.answer == "satisfied":
+            if params.place.beside is not None:
+                places.remove(where.spool, context)
+            return Done(probed.outputs)
         if not places.ours(where.staging, context):
             raise AegisError("nothing-staged", "there is no staged data of this run", str(where.staging))
         end_private(where.staging)
@@ -270,6 +272,7 @@ class Replay:
                 where.final.rmdir()
             where.staging.rename(where.final)
             places.sync_folder(where.final.parent)
+            places.remove(where.spool, context)
         return Done(outputs)
 
     def undo(self, context: Context) -> Done:
