@@ -13,7 +13,8 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories import records
 from aegis_plan.stores.postgresql.connection import connect
 from aegis_plan.stores.postgresql.look import look
-from tests.postgresql.restore.rig import World
+from aegis_plan.stores.postgresql.settings import configuration, details
+from tests.postgresql.restore.rig import World, world
 from tests.servers.postgresql import PASSWORD, cluster
 
 
@@ -75,3 +76,17 @@ def here_documents(here: World, dsn: str) -> Any:
             "sealing": {"recovery_recipient": here.recipient, "signers": {"here": here.public}},
         }
     )
+
+
+def test_a_role_that_may_only_replicate_tells_what_a_set_needs() -> None:
+    with world("max_slot_wal_keep_size=1GB\n") as here:
+        here.cluster.sql("create role plain login replication")
+        text = here.cluster.dsn.replace("user=aegis", "user=plain").replace("dbname=postgres", "")
+        missed: list[str] = []
+        with connect(text, "db/a") as sql:
+            found = details(sql, text, "db/a")
+            configuration(sql, "db/a", lambda path, why: missed.append(path))
+        assert found["version"] >= 150000
+        assert found["settings"]["max_connections"]
+        assert found["settings"]["shared_preload_libraries"] is None
+        assert missed == ["config_file"]
