@@ -423,9 +423,10 @@ class Stage:
             params.timeline: 2**64
         }
         covers = _covers(sets[-1], ranges, ways)
+        # Before anything is dropped: what the ranges promise has to be there, or it is a hole.
+        reach = spool.end(params.timeline)
         spool.trim()
         spool.check()
-        reach = spool.end(params.timeline)
         if params.target_lsn is not None:
             wanted = params.target_lsn
             reach = parse(wanted).lsn if wanted.count("/") == 2 else parse_lsn(wanted)
