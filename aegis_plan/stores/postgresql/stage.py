@@ -423,10 +423,8 @@ class Stage:
             params.timeline: 2**64
         }
         covers = _covers(sets[-1], ranges, ways)
-        # Before anything is dropped: what the ranges promise has to be there, or it is a hole.
-        reach = spool.end(params.timeline)
-        spool.trim()
         spool.check()
+        reach = spool.end(params.timeline)
         if params.target_lsn is not None:
             wanted = params.target_lsn
             reach = parse(wanted).lsn if wanted.count("/") == 2 else parse_lsn(wanted)
@@ -438,6 +436,9 @@ class Stage:
                 "recover to a point on the timeline before it",
             )
         goal = max(reach, end) if timeline == params.timeline else reach
+        # Once as the ranges say it, so that a hole is named as it is, and once as a server can read it.
+        spool.prove((timeline, end), (params.timeline, goal))
+        spool.trim()
         spool.prove((timeline, end), (params.timeline, goal))
         return covers
 
