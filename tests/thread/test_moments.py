@@ -119,7 +119,7 @@ def test_a_moment_that_no_log_reaches_is_refused(past: Past) -> None:
         refused = made.aegis("restore", "policy-db", "--to", moment.isoformat(), "-y")
         assert refused.code == 1, refused.text
         assert code in refused.text
-        assert "possible: " in refused.text
+        assert "possible: " in " ".join(refused.text.split())
         assert "Traceback" not in refused.text
     assert made.server.pid == server
     assert sorted(path.name for path in made.server.data.parent.iterdir()) == before
