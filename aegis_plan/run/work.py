@@ -112,17 +112,24 @@ class Work:
             mine = self.state.step(name)
             self._send(name, cast(Verb, mine.following) if mine.undoing and mine.following else "undo", flights, drafts)
         self._blocked = []
+        # Two steps on one resource would only be refused by the site's lock: the second waits here instead.
+        busy = {_place(self.steps[flight.attempt.step]) for flight in (*self.flights.values(), *flights)}
+        held: list[str] = []
         while self._room(flights):
             found = self._order.pop()
             if found is None:
                 break
+            if self.steps[found].resource and _place(self.steps[found]) in busy:
+                held.append(found)
+                continue
             if self.state.step(found).state != "waiting" or self.state.step(found).following:
                 continue
             if not self._may_begin(self.steps[found]):
                 self._blocked.append(found)
                 continue
             self._send(found, "act", flights, drafts)
-        for name in self._blocked:
+            busy.add(_place(self.steps[found]))
+        for name in (*self._blocked, *held):
             self._order.put_back(name)
         if not drafts:
             return
@@ -381,3 +388,7 @@ class Work:
         """Sends a verb on a person's word, with fresh patience."""
         heapq.heappush(self._due, (self._clock.monotonic(), step.id))
         self.write(*before, Draft("decided", step.id, {"decision": verb, "why": why, "next": verb, "anew": True}))
+
+
+def _place(step: Step) -> tuple[str, str]:
+    return step.site, step.resource
