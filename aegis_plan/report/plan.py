@@ -127,7 +127,8 @@ def _show_steps(plan: Plan, out: Console) -> None:
         elif last:
             done = f"{', '.join(last)} {'is' if len(last) == 1 else 'are'} done"
             word = f"is put back if one of them fails; once {done}, what was restored stays"
-        out.print(Text(letters(out, f"  What the steps below the line replace {word}."), style="quiet"))
+        text = Text(letters(out, f"What the steps below the line replace {word}."), style="quiet")
+        out.print(Padding(text, (0, 0, 0, 2), expand=False))
 
 
 def _show_rule(out: Console, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -125,7 +126,7 @@ def test_a_bug_shows_no_traceback_and_no_value(
 
 def test_a_closed_pipe_is_quiet() -> None:
     done = subprocess.run(
-        f"{' '.join(AEGIS)} explain | head -1", shell=True, capture_output=True, text=True, check=False
+        f"{shlex.join(AEGIS)} explain | head -1", shell=True, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
 

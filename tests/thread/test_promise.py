@@ -98,5 +98,5 @@ def test_an_altered_plan_file_is_refused(protected: World) -> None:
     path = world.folder / "a.plan"
     path.write_bytes(path.read_bytes().replace(b'"retries":', b'"retries": ', 1).replace(b"critical", b"criticaI", 1))
     refused = world.aegis("apply", "-y", "a.plan")
-    assert refused.code == 1, refused.text
+    assert refused.code == 4, refused.text
     assert "plan-altered" in refused.text

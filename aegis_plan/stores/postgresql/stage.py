@@ -311,7 +311,6 @@ class Stage:
             params.timeline: 2**64
         }
         covers = _covers(sets[-1], ranges, ways)
-        spool.trim()
         spool.check()
         reach = spool.end(params.timeline)
         if params.target_lsn is not None:
@@ -325,6 +324,9 @@ class Stage:
                 "recover to a point on the timeline before it",
             )
         goal = max(reach, end) if timeline == params.timeline else reach
+        # Once as the ranges say it, so that a hole is named as it is, and once as a server can read it.
+        spool.prove((timeline, end), (params.timeline, goal))
+        spool.trim()
         spool.prove((timeline, end), (params.timeline, goal))
         return covers
 
