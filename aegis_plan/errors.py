@@ -90,12 +90,6 @@ class LockedError(AegisError):
     exit_code = EXIT_LOCKED
 
 
-class PartialError(AegisError):
-    """Stopped part-way; what was done is journaled and the run can be resumed."""
-
-    exit_code = EXIT_PARTIAL
-
-
 class UnknownOutcomeError(AegisError):
     """Nobody knows whether an effect took place; a person has to decide."""
 

@@ -10,8 +10,6 @@ from aegis_plan.plan.asks import Durations
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.step import PHASES, Estimate, Phase, Step, new_step
 
-SERVING: tuple[Phase, ...] = ("services", "verify", "traffic", "notify")
-
 
 def concerned(documents: Documents, intent: Intent, scenario: Scenario | None) -> tuple[str, ...]:
     """Names of the stores to bring back, sorted: those asked for, else those that the scenario affects."""

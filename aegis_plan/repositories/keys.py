@@ -18,11 +18,6 @@ def set_object(system: str, store: str, lineage: str, set_id: str, name: str) ->
     return f"{lineage_root(system, store, lineage)}sets/{set_id}/{name}"
 
 
-def log_object(system: str, store: str, lineage: str, name: str) -> str:
-    """`name` is the driver's own and begins with what sorts: for PostgreSQL `<timeline>/<begin>-<end>`."""
-    return f"{lineage_root(system, store, lineage)}log/{name}"
-
-
 def record(system: str, store: str, lineage: str, record_id: str) -> str:
     return f"{lineage_root(system, store, lineage)}records/{record_id}.json"
 

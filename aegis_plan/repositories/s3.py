@@ -16,7 +16,7 @@ from typing import Any
 from aegis_plan.documents.model import S3Repository as Declared
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.repositories.contract import Head, Listed
-from aegis_plan.repositories.local import conflict, missing, moved, short
+from aegis_plan.repositories.local import conflict, moved, short
 from aegis_plan.repositories.multipart import MultipartUpload
 from aegis_plan.repositories.s3errors import Refused, translate
 
@@ -284,10 +284,6 @@ class S3Repository:
             if not page.get("IsTruncated"):
                 return sorted(gone)
             marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
-
-    def absent(self, key: str) -> AegisError:
-        """The error of a key that is not there."""
-        return missing(self.name, key)
 
     def close(self) -> None:
         with self._lock:

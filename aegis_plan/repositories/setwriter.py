@@ -93,11 +93,6 @@ class SetWriter:
     ) -> None:
         self.abort()
 
-    @property
-    def live(self) -> tuple[str, ...]:
-        """Repositories that were not dropped."""
-        return tuple(self._live)
-
     def add(
         self,
         name: str,

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from aegis_plan.journal.file import Draft
+from aegis_plan.journal.replay import StepState
+
 EventKind = Literal[
     "run-begun",
     "run-resumed",
@@ -39,3 +42,21 @@ class Event:
 
 
 Tell = Callable[[Event], None]
+
+
+def telling(draft: Draft, mine: StepState) -> tuple[EventKind, dict[str, Any]] | None:
+    """What is told of an entry that the step's state has taken in; None when it is nothing to a reader."""
+    if draft.kind == "settled":
+        took = (mine.ended - mine.began).total_seconds() if mine.ended and mine.began else None
+        return "step-settled", {
+            "state": mine.state,
+            "seconds": took,
+            "cause": mine.cause,
+            "trouble": mine.trouble,
+            "findings": list(mine.findings),
+        }
+    if draft.kind == "asked":
+        return "asked", {"question": mine.cause, "trouble": mine.trouble}
+    if draft.kind == "decided" and draft.data.get("next") and draft.data["decision"] != "hold":
+        return "retry", {name: draft.data[name] for name in ("why", "next", "delay")}
+    return None

@@ -24,7 +24,7 @@ from aegis_plan.plan.step import Step
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.run.approval import Approver, Desk
 from aegis_plan.run.events import Event, EventKind, Tell
-from aegis_plan.run.leases import Leases
+from aegis_plan.run.leases import Leases, needed, unneeded
 from aegis_plan.run.orders import Orders
 from aegis_plan.run.ready import Ready
 from aegis_plan.run.result import Result, conclude, finished
@@ -144,7 +144,9 @@ class Executor:
                 )
             if self.state.ended is not None:
                 owner = f"{self.state.who}@{self.state.host}"
-                Leases(self._authority, self._plan, owner, self._run, self._clock).leave(self._unneeded())
+                Leases(self._authority, self._plan, owner, self._run, self._clock).leave(
+                    unneeded(self._plan, self.state)
+                )
                 return conclude(self._plan, self.state, self._clock.now(), already=True)
             self._check_fresh()
             self._enter(journal, Draft("resumed", data={"who": self._who, "host": self._host}))
@@ -179,7 +181,7 @@ class Executor:
             if self._plan.steps:
                 self._prepare(work, leases)
             if self.state.lives > 1:
-                leases.leave(self._unneeded())
+                leases.leave(unneeded(self._plan, self.state))
             work.attach()
             self._turns(work, leases)
             self._let_go(work, leases, everything=True)
@@ -193,11 +195,11 @@ class Executor:
 
     def _prepare(self, work: Work, leases: Leases) -> None:
         """Leases, then the mark of the used plan: a plan that could not begin is not used up."""
-        needed = self._needed()
+        needs = needed(self._plan, self.state)
         above = self.state.past_epochs
         try:
             taken = leases.take(
-                needed,
+                needs,
                 self._lock_timeout,
                 above,
                 lambda name, error: work.tell("lease-waiting", lease=name, why=error.detail),
@@ -315,25 +317,12 @@ class Executor:
 
     # Leases while it runs
 
-    def _needed(self) -> set[str]:
-        """Leases of what is left to do or to take back."""
-        back = {name for order in self.state.rollbacks.values() for name in order}
-        left = set()
-        for step in self._plan.steps:
-            mine = self.state.step(step.id)
-            if step.lease and (not mine.settled or (step.id in back and mine.state not in ("undone", "undo-failed"))):
-                left.add(step.lease)
-        return left
-
-    def _unneeded(self) -> set[str]:
-        return {step.lease for step in self._plan.steps if step.lease} - self._needed()
-
     def _let_go(self, work: Work, leases: Leases, everything: bool = False) -> None:
         held = leases.held()
         if not held:
             return
-        needed = set() if everything else self._needed()
-        over = [name for name in held if name not in needed]
+        still = set() if everything else needed(self._plan, self.state)
+        over = [name for name in held if name not in still]
         for name in over:
             leases.release(name)
         work.write(*(Draft("lease", data={"lease": name, "state": "released"}) for name in over))
@@ -342,7 +331,7 @@ class Executor:
         """A rollback may need a lease that was let go."""
         if not self.state.rollbacks or self._authority is None:
             return
-        missing = self._needed() - set(leases.held())
+        missing = needed(self._plan, self.state) - set(leases.held())
         if not missing:
             return
         try:

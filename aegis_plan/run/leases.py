@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from aegis_plan.clock import Clock
 from aegis_plan.errors import AegisError, LockedError, UnavailableError
+from aegis_plan.journal.replay import RunState
 from aegis_plan.plan.plan import Plan
 from aegis_plan.repositories import keys, lease
 from aegis_plan.repositories.contract import Repository
@@ -26,6 +27,22 @@ def purpose(plan: Plan, name: str) -> Purpose:
     if plan.intent.options.get("prune"):
         return "prune"
     return "log" if name.endswith("/log") else "backup"
+
+
+def needed(plan: Plan, state: RunState) -> set[str]:
+    """Leases of what is left to do or to take back."""
+    back = {name for order in state.rollbacks.values() for name in order}
+    left = set()
+    for step in plan.steps:
+        mine = state.step(step.id)
+        if step.lease and (not mine.settled or (step.id in back and mine.state not in ("undone", "undo-failed"))):
+            left.add(step.lease)
+    return left
+
+
+def unneeded(plan: Plan, state: RunState) -> set[str]:
+    """Leases of the plan that nothing needs any more."""
+    return {step.lease for step in plan.steps if step.lease} - needed(plan, state)
 
 
 class Leases:

@@ -4,9 +4,13 @@ Pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from aegis_plan.journal.file import Draft
 from aegis_plan.journal.replay import RunState
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.step import Step
+from aegis_plan.run.skipped import skips
 
 
 def undo_order(plan: Plan, state: RunState, failed: Step) -> list[str]:
@@ -31,6 +35,36 @@ def undo_order(plan: Plan, state: RunState, failed: Step) -> list[str]:
         ),
     )
     return [step.id for step in reversed(order)]
+
+
+def given_up(plan: Plan, state: RunState, failed: Step, order: list[str]) -> list[Draft]:
+    """What is left of a subject that is taken back, and all that needs it, never begins."""
+    drafts = []
+    for step in plan.steps:
+        mine = state.step(step.id)
+        if step.subject == failed.subject and step.id not in order and mine.state == "waiting":
+            drafts.append(Draft("settled", step.id, {"state": "skipped", "cause": f"{step.subject} is taken back"}))
+    known = {draft.step for draft in drafts}
+    return drafts + [
+        draft
+        for draft in skips(plan, state, {*order, *known}, f"{failed.subject} is taken back")
+        if draft.step not in known and draft.step not in order
+    ]
+
+
+def next_undos(state: RunState, held: Callable[[str], bool]) -> list[str]:
+    """The next undo of each subject, one at a time and strictly in order; none while that step is `held`: on its way,
+    or not due yet."""
+    found = []
+    for order in state.rollbacks.values():
+        for name in order:
+            mine = state.step(name)
+            if mine.state in ("undone", "undo-failed") or (mine.state == "skipped" and mine.undoing):
+                continue
+            if mine.state != "asked" and not held(name):
+                found.append(name)
+            break
+    return found
 
 
 def barring(step: Step) -> bool:

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from aegis_plan.clock import Clock
-from aegis_plan.dispatch.contract import Attempt, Dispatcher, Outcome, Progress, Trouble, Verb
+from aegis_plan.dispatch.contract import Dispatcher, Outcome, Trouble, Verb
 from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.journal.file import Draft, Journal
 from aegis_plan.journal.replay import RunState, StepState, counted
@@ -18,22 +17,11 @@ from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.step import Step
 from aegis_plan.run.attempt import START_WITHIN, Workbench
 from aegis_plan.run.decide import MISSES, Decision, Situation, decide
-from aegis_plan.run.events import Event, EventKind, Tell
+from aegis_plan.run.events import Event, EventKind, Tell, telling
+from aegis_plan.run.flight import Flight, trusted
 from aegis_plan.run.ready import Ready
-from aegis_plan.run.rollback import undo_order
-
-
-@dataclass
-class Flight:
-    """An attempt that was journaled as sent."""
-
-    attempt: Attempt
-    orphaned: bool = False
-    entry: int = 0
-    waits_since: float | None = None
-    """Since when it waits for a mirror; None once it was submitted."""
-    told: Progress | None = None
-    cancelled: bool = False
+from aegis_plan.run.rollback import given_up, next_undos, undo_order
+from aegis_plan.run.skipped import met, over, skips
 
 
 class Work:
@@ -73,6 +61,7 @@ class Work:
         return self.state.count
 
     def tell(self, kind: EventKind, step: str = "", **data: Any) -> None:
+        """Tells whoever listens; nothing depends on it."""
         self._tell(Event(kind, self._clock.now(), step, data))
 
     # Resuming
@@ -81,7 +70,7 @@ class Work:
         for step in self.plan.steps:
             mine = self.state.step(step.id)
             if mine.settled or mine.failed_once:
-                self._order.settle(step.id, self._met(step, mine))
+                self._order.settle(step.id, met(step, mine))
             elif mine.following and not mine.undoing:
                 heapq.heappush(self._due, (self._clock.monotonic(), step.id))
 
@@ -103,24 +92,8 @@ class Work:
                 counts = (mine.failures, mine.misses, mine.doubts)
                 drafts += self._decide(step, mine, mine.last["verb"], outcome, counts, orphaned=True)
         self.write(*drafts)
-        ended = {step.id for step in self.plan.steps if self._over(step)}
-        self.write(*self._skips(ended, "what it needs did not succeed"))
-
-    def _over(self, step: Step) -> bool:
-        mine = self.state.step(step.id)
-        return (mine.settled or mine.failed_once) and not self._met(step, mine)
-
-    def _skips(self, ended: set[str], cause: str) -> list[Draft]:
-        """Ends all that never began and needs one of `ended`, directly or by others."""
-        lost, drafts = set(ended), []
-        for step in self.plan.steps:
-            if lost.isdisjoint(step.needs):
-                continue
-            mine = self.state.step(step.id)
-            lost.add(step.id)
-            if not mine.settled and not mine.numbers:
-                drafts.append(Draft("settled", step.id, {"state": "skipped", "cause": cause}))
-        return drafts
+        ended = {step.id for step in self.plan.steps if over(step, self.state.step(step.id))}
+        self.write(*skips(self.plan, self.state, ended, "what it needs did not succeed"))
 
     # Sending
 
@@ -276,7 +249,7 @@ class Work:
         drafts: list[Draft] = []
         for name, flight, outcome in ended:
             step, mine = self.steps[name], self.state.step(name)
-            outcome = self._trusted(mine, outcome)
+            outcome = trusted(mine, outcome)
             verb = flight.attempt.verb
             data = outcome.model_dump(mode="json", exclude_defaults=True)
             drafts.append(Draft("outcome", name, {"key": outcome.key, "verb": verb, "outcome": data}))
@@ -285,19 +258,6 @@ class Work:
             drafts += self._decide(step, mine, verb, outcome, counts, flight.orphaned)
         self.write(*drafts)
         self._announce(drafts)
-
-    def _trusted(self, mine: StepState, outcome: Outcome) -> Outcome:
-        """What another ledger than the one journaled says of a key is not known."""
-        wanted = (mine.open or {}).get("ledger", "")
-        if not outcome.ledger or not wanted or outcome.ledger == wanted or outcome.verdict == "unknown":
-            return outcome
-        trouble = Trouble(
-            code="another-ledger",
-            summary="the site's ledger is not the one that the attempt was sent to",
-            detail="the site folder was replaced or restored since",
-            hint="find out at the site whether the step took effect, then answer",
-        )
-        return outcome.model_copy(update={"verdict": "unknown", "answer": None, "trouble": trouble})
 
     def _decide(
         self,
@@ -362,28 +322,9 @@ class Work:
 
     def _announce(self, drafts: list[Draft]) -> None:
         for draft in drafts:
-            mine = self.state.step(draft.step)
-            if draft.kind == "settled":
-                took = (mine.ended - mine.began).total_seconds() if mine.ended and mine.began else None
-                self.tell(
-                    "step-settled",
-                    draft.step,
-                    state=mine.state,
-                    seconds=took,
-                    cause=mine.cause,
-                    trouble=mine.trouble,
-                    findings=list(mine.findings),
-                )
-            elif draft.kind == "asked":
-                self.tell("asked", draft.step, question=mine.cause, trouble=mine.trouble)
-            elif draft.kind == "decided" and draft.data.get("next") and draft.data["decision"] != "hold":
-                self.tell("retry", draft.step, **{k: draft.data[k] for k in ("why", "next", "delay")})
-
-    @staticmethod
-    def _met(step: Step, mine: StepState) -> bool:
-        if mine.state == "done" or mine.passed_over:
-            return True
-        return mine.failed_once and step.on_error == "continue"
+            found = telling(draft, self.state.step(draft.step))
+            if found is not None:
+                self.tell(found[0], draft.step, **found[1])
 
     # Rolling back
 
@@ -409,39 +350,15 @@ class Work:
                     {"decision": "roll-back", "subject": subject, "undo": order, "why": f"{step.id} failed"},
                 )
             ]
-            drafts += self._given_up(step, order)
+            drafts += given_up(self.plan, self.state, step, order)
             self.write(*drafts)
             self.tell("rolling-back", step.id, subject=subject, undo=order)
             self._announce(drafts)
 
-    def _given_up(self, failed: Step, order: list[str]) -> list[Draft]:
-        """What is left of a subject that is taken back, and all that needs it, never begins."""
-        drafts = []
-        for step in self.plan.steps:
-            mine = self.state.step(step.id)
-            if step.subject == failed.subject and step.id not in order and mine.state == "waiting":
-                drafts.append(Draft("settled", step.id, {"state": "skipped", "cause": f"{step.subject} is taken back"}))
-        known = {draft.step for draft in drafts}
-        return drafts + [
-            draft
-            for draft in self._skips({*order, *known}, f"{failed.subject} is taken back")
-            if draft.step not in known and draft.step not in order
-        ]
-
     def _undo_next(self) -> list[str]:
-        """The next undo of each subject; one at a time, strictly in order."""
-        found = []
         now = self._clock.monotonic()
-        for order in self.state.rollbacks.values():
-            for name in order:
-                mine = self.state.step(name)
-                if mine.state in ("undone", "undo-failed") or (mine.state == "skipped" and mine.undoing):
-                    continue
-                waits = any(due > now for due, other in self._due if other == name)
-                if name not in self.flights and mine.state != "asked" and not waits:
-                    found.append(name)
-                break
-        return found
+        waiting = {name for due, name in self._due if due > now}
+        return next_undos(self.state, lambda name: name in self.flights or name in waiting)
 
     # Waiting
 

@@ -83,15 +83,6 @@ def public_signer(private: bytes) -> str:
     return "ed25519:" + base64.b64encode(raw).decode()
 
 
-def recipient_problem(text: str) -> str | None:
-    """What is wrong with a recipient, or None."""
-    try:
-        _recipient(text)
-    except AegisError as error:
-        return error.detail
-    return None
-
-
 def _recipient(text: str) -> Any:
     try:
         if text.startswith("ssh-"):

@@ -39,8 +39,6 @@ create table marks (key text not null, n integer not null, name text not null, d
 create table children (key text not null, pid integer not null, start text not null, pgid integer not null,
     primary key (key, pid, start));
 create table epochs (resource text primary key, highest integer not null);
-create table heads (store text not null, lineage text not null, aspect text not null, digest text not null,
-    seen text not null, primary key (store, lineage, aspect, digest))
 """
 
 
@@ -225,17 +223,6 @@ class Ledger:
             Claim(key, resource, pid, start, datetime.fromisoformat(begun), datetime.fromisoformat(until), outcome)
             for key, resource, pid, start, begun, until, outcome in rows
         ]
-
-    def heads(self, store: str, lineage: str, aspect: str) -> frozenset[str]:
-        """Digests of catalog records that this site has seen as newest: one that is gone was taken away."""
-        with self._lock:
-            sql = "select digest from heads where store = ? and lineage = ? and aspect = ?"
-            return frozenset(row[0] for row in self._db.execute(sql, (store, lineage, aspect)))
-
-    def saw_heads(self, store: str, lineage: str, aspect: str, digests: frozenset[str], now: datetime) -> None:
-        with self._change() as db:
-            rows = [(store, lineage, aspect, digest, stamp(now)) for digest in sorted(digests)]
-            db.executemany("insert or ignore into heads values (?, ?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         with self._lock:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import BaseModel
-
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.documents.model import Documents, Store
@@ -183,9 +181,3 @@ class Source(Protocol):
     def finish(self) -> dict[str, Any]:
         """After the last byte: what the set's record says (`method`, `parent`, `begun`, `begin`,
         `end`, `not_before`, `not_after`, `details`, perhaps `consistency`)."""
-
-
-class Options(BaseModel):
-    """Base of parameters that a spec puts into its steps and its driver reads back."""
-
-    model_config = {"frozen": True, "extra": "forbid"}

@@ -136,12 +136,6 @@ class LineageArchive:
         index = bisect_right([piece.begin for piece in pieces], lsn) - 1
         return pieces[index].end if index >= 0 else None
 
-    def piece_at(self, path: int, lsn: int) -> Piece | None:
-        """The unbroken piece that holds `lsn` or ends there."""
-        pieces = self.pieces.get(path, [])
-        index = bisect_right([piece.begin for piece in pieces], lsn) - 1
-        return pieces[index] if index >= 0 and pieces[index].end >= lsn else None
-
 
 def archive(shelf: Shelf, without: Sequence[str] = ()) -> dict[str, LineageArchive]:
     """The lineages of a store, from what the repositories hold, leaving out those `without`."""

@@ -47,11 +47,6 @@ def parse(text: str) -> Position:
     return Position(int(match.group(1)), parse_lsn(match.group(2)))
 
 
-def is_position(text: str) -> bool:
-    """Whether the text has the form of an LSN, with or without a timeline."""
-    return bool(_LSN.fullmatch(text.strip()) or _POSITION.fullmatch(text.strip()))
-
-
 def segment_floor(lsn: int, size: int = SEGMENT) -> int:
     """Where the segment that holds `lsn` begins."""
     return lsn - lsn % size

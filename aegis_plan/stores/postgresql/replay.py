@@ -1,226 +1,28 @@
 """The step `replay`: lets the staged data recover to an explicit target on a private socket and proves it.
 
-The private server archives nothing, listens on nothing else and ends with the step. A server that merely started is
-no proof: the target, the timeline that it left and that it takes writes are looked at.
+A server that merely started is no proof: the target, the timeline that it left and that it takes writes are looked at.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shlex
-import shutil
-import signal
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from aegis_plan.actions.contract import Child, Context, Done, Probed, work_folder
+from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.control import Cluster, account, cluster, execute, last_fatal, postmaster, processes
+from aegis_plan.stores.postgresql.control import account, cluster
 from aegis_plan.stores.postgresql.model import ReplayParams
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
+from aegis_plan.stores.postgresql.private_server import Goal, PrivateServer, end_private
 from aegis_plan.stores.postgresql.segments import Switch, commit_at, join, read_history, scan
 
 PROMOTE_SECONDS = 600.0
 _LOWER = re.compile(r"(max_\w+) = \d+ is a lower setting than on the primary server, where its value was (\d+)")
-_SUPERUSER = "select rolname from pg_catalog.pg_roles where rolsuper and rolcanlogin order by oid limit 1"
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One way to tell the server where to stop."""
-
-    setting: str
-    value: str
-    until: int
-    """The replayed position has to reach this; 0 where only time counts."""
-
-
-@dataclass
-class Private:
-    """The server on its private socket."""
-
-    context: Context
-    params: ReplayParams
-    where: places.Layout
-    found: Cluster
-    folder: Path = field(init=False)
-    child: Child | None = None
-    user: str = ""
-
-    def __post_init__(self) -> None:
-        # A socket's path may have 107 bytes, so that the site's own folder is often too deep for it.
-        self.folder = Path(tempfile.mkdtemp(prefix="aegis-", dir="/tmp"))
-        ids = account(self.params.place.run_as)
-        for name, text in (("postgresql.conf", ""), ("pg_hba.conf", "local all all trust\n"), ("pg_ident.conf", "")):
-            (self.folder / name).write_text(text)
-            if ids:
-                os.chown(self.folder / name, *ids)
-        if ids:
-            os.chown(self.folder, *ids)
-        self.log = work_folder(self.context) / f"{self.context.attempt.step}.replay.log"
-
-    def settings(self, goal: Goal | None, raised: dict[str, int]) -> dict[str, str]:
-        spool = shlex.quote(str(self.where.spool)).replace("%", "%%")
-        chosen = {
-            "config_file": str(self.folder / "postgresql.conf"),
-            "hba_file": str(self.folder / "pg_hba.conf"),
-            "ident_file": str(self.folder / "pg_ident.conf"),
-            "unix_socket_directories": str(self.folder),
-            "external_pid_file": "",
-            "listen_addresses": "",
-            "port": "5432",
-            "ssl": "off",
-            "archive_mode": "off",
-            "hot_standby": "on",
-            "logging_collector": "off",
-            "log_destination": "stderr",
-            "log_min_messages": "warning",
-            "lc_messages": "C",
-            "max_replication_slots": "0" if goal is None else "10",
-            "shared_preload_libraries": preload(self.params, self.where),
-            "autovacuum": "off",
-            **self.found.kept,
-        }
-        for name, value in {**self.found.settings, **raised}.items():
-            chosen[name] = str(max(value, {"max_connections": 20}.get(name, 0)))
-        if goal is not None:
-            copy = f'test -f {spool}/%f || exit 1; cp -- {spool}/%f "%p" || exit 200'
-            chosen |= {
-                "restore_command": copy,
-                "recovery_target_timeline": str(self.params.timeline),
-                "recovery_target_action": "pause",
-                "recovery_target_inclusive": "on",
-                goal.setting: goal.value,
-            }
-        return chosen
-
-    def start(self, goal: Goal | None, raised: dict[str, int]) -> None:
-        end_private(self.where.staging)
-        self.log.unlink(missing_ok=True)
-        command = [f"{self.params.place.binaries}/postgres", "-D", str(self.where.staging)]
-        for name, value in self.settings(goal, raised).items():
-            command += ["-c", f"{name}={value}"]
-        self.child = self.context.children().start(
-            command,
-            user=self.params.place.run_as,
-            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"},
-            cwd=Path("/"),
-            log=self.log,
-        )
-
-    @contextlib.contextmanager
-    def connect(self, database: str = "") -> Iterator[psycopg.Connection[Any]]:
-        """A connection as a superuser of the cluster. Raises psycopg.OperationalError while it does not accept one."""
-        first = self.context.declared.stores[self.params.store]
-        names = [self.user] if self.user else ["postgres", self.params.place.run_as or "postgres"]
-        if not self.user:
-            for member in first.members.values():
-                with contextlib.suppress(AegisError, psycopg.Error):
-                    known = psycopg.conninfo.conninfo_to_dict(self.context.secrets.text(member.connection))
-                    names.append(str(known.get("user") or "postgres"))
-        last: psycopg.OperationalError | None = None
-        for name in dict.fromkeys(names):
-            try:
-                with psycopg.connect(
-                    host=str(self.folder),
-                    port=5432,
-                    user=name,
-                    dbname=database or "template1",
-                    autocommit=True,
-                    connect_timeout=10,
-                    application_name="aegis",
-                    password="",
-                ) as connection:
-                    if not self.user:
-                        row = connection.execute(_SUPERUSER).fetchone()
-                        self.user = row[0] if row else name
-                        if self.user != name:
-                            with self.connect(database) as better:
-                                yield better
-                            return
-                    yield connection
-                    return
-            except psycopg.OperationalError as error:
-                if "role" not in str(error) or "does not exist" not in str(error):
-                    raise
-                last = error
-        raise AegisError(
-            "no-superuser-found",
-            "nobody is known who may log in to the restored server",
-            f"tried {', '.join(dict.fromkeys(names))}",
-            "let the connection of one member name a superuser",
-        ) from last
-
-    def died(self) -> str | None:
-        """What the server said when it ended by itself; None while it runs."""
-        assert self.child is not None
-        if self.child.poll() is None:
-            return None
-        return last_fatal(self.log) or "it said nothing"
-
-    def stop(self) -> None:
-        """Stops it cleanly where that is possible."""
-        if self.child is not None and self.child.poll() is None:
-            self.child.signal(signal.SIGINT)
-            if self.child.wait(120.0) is None:
-                self.child.end(5.0)
-        end_private(self.where.staging)
-
-    def close(self) -> None:
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def end_private(staging: Path) -> None:
-    """Ends whatever server still works in a staged directory: only ours can, it is in nobody's configuration."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        note, alive = postmaster(staging), processes(staging)
-        if not alive:
-            return
-        for pid in [note.pid] if note and note.pid in alive else alive:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        for _ in range(100):
-            if not processes(staging):
-                return
-            time.sleep(0.1)
-
-
-def preload(params: ReplayParams, where: places.Layout) -> str:
-    """The libraries that the set's configuration preloads: replay may need them. Raises AegisError
-    `preload-library-missing`."""
-    if not (where.staging / "postgresql.conf").exists():
-        return ""
-    postgres = f"{params.place.binaries}/postgres"
-    code, text, _ = execute(
-        [postgres, "-D", str(where.staging), "-C", "shared_preload_libraries"], run_as=params.place.run_as
-    )
-    names = [name.strip().strip('"') for name in text.strip().split(",") if name.strip()] if code == 0 else []
-    if not names:
-        return ""
-    _, folder, _ = execute([f"{params.place.binaries}/pg_config", "--pkglibdir"])
-    for name in names:
-        plain = name.removeprefix("$libdir/")
-        path = Path(plain) if plain.startswith("/") else Path(folder.strip()) / plain
-        if folder.strip() and not path.exists() and not path.with_name(path.name + ".so").exists():
-            raise AegisError(
-                "preload-library-missing",
-                "a library that the backed-up server preloads is missing on this host",
-                f"{name}, looked for in {path.parent}",
-                "install it, then `aegis resume`",
-            )
-    return ",".join(names)
 
 
 class Replay:
@@ -249,7 +51,7 @@ class Replay:
             raise AegisError("nothing-staged", "there is no staged data of this run", str(where.staging))
         end_private(where.staging)
         staged = context.attempt.outputs.get(params.stage) or dict((places.read_note(where.staging) or {})["outputs"])
-        private = Private(context, params, where, cluster(params.place.binaries, where.staging))
+        private = PrivateServer(context, params, where, cluster(params.place.binaries, where.staging))
         try:
             reached = self._recover(context, params, private, staged)
             outputs = self._prove(context, params, private, reached, staged)
@@ -317,7 +119,7 @@ class Replay:
         return goals
 
     def _recover(
-        self, context: Context, params: ReplayParams, private: Private, staged: dict[str, Any]
+        self, context: Context, params: ReplayParams, private: PrivateServer, staged: dict[str, Any]
     ) -> dict[str, Any]:
         """Brings the server to its target and leaves it paused there; gives what it saw."""
         earlier = [mark.data for mark in context.marks if mark.name == "reached"]
@@ -383,7 +185,7 @@ class Replay:
                 "recover to `latest`, or to a time before that",
             )
 
-    def _look(self, private: Private) -> tuple[int, bool, bool, datetime | None] | None:
+    def _look(self, private: PrivateServer) -> tuple[int, bool, bool, datetime | None] | None:
         try:
             with private.connect() as connection:
                 row = connection.execute(
@@ -395,14 +197,19 @@ class Replay:
         assert row is not None
         return parse_lsn(row[1]) if row[1] else 0, row[3] == "paused", bool(row[0]), row[2]
 
-    def _lower(self, private: Private, raised: dict[str, int]) -> dict[str, int]:
+    def _lower(self, private: PrivateServer, raised: dict[str, int]) -> dict[str, int]:
         """Settings that the log demands to be higher than ours; a server pauses for them long before its target."""
         text = private.log.read_text("utf-8", "replace") if private.log.exists() else ""
         found = {name: int(value) for name, value in _LOWER.findall(text)}
         return {name: value for name, value in found.items() if raised.get(name, 0) < value}
 
     def _prove(
-        self, context: Context, params: ReplayParams, private: Private, reached: dict[str, Any], staged: dict[str, Any]
+        self,
+        context: Context,
+        params: ReplayParams,
+        private: PrivateServer,
+        reached: dict[str, Any],
+        staged: dict[str, Any],
     ) -> dict[str, Any]:
         """Promotes, and proves that the new timeline leaves the wanted one at or behind the target."""
         end = context.clock.monotonic() + PROMOTE_SECONDS
@@ -452,7 +259,7 @@ class Replay:
             "databases": databases,
         }
 
-    def _heartbeat(self, context: Context, params: ReplayParams, private: Private) -> str | None:
+    def _heartbeat(self, context: Context, params: ReplayParams, private: PrivateServer) -> str | None:
         beat = context.declared.stores[params.store].heartbeat
         if beat is None:
             return None
