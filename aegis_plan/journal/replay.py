@@ -182,7 +182,8 @@ def _decided(run: RunState, entry: Entry) -> None:
         run.rollbacks[data["subject"]] = list(data["undo"])
         return
     step = run.step(entry.step)
-    step.undecided = False
+    # A decision that ends the step is carried out by the entry after it; a kill between the two leaves it to do.
+    step.undecided = data["decision"] in ("satisfied", "undone", "fail")
     if data.get("next"):
         step.state, step.following, step.delay = "waiting", data["next"], float(data.get("delay", 0.0))
     if data.get("anew"):
