@@ -28,7 +28,7 @@ class Proxy:
     def toxic(self, kind: str, stream: str = "downstream", **attributes: float) -> Iterator[None]:
         """The fault for the length of the block: `timeout`, `limit_data`, `bandwidth`, `latency`, `reset_peer`."""
         body = {"name": "fault", "type": kind, "stream": stream, "attributes": attributes}
-        httpx.post(f"{self.api}/proxies/{self.name}/toxics", json=body).raise_for_status()
+        httpx.post(f"{self.api}/proxies/{self.name}/toxics", json=body, timeout=60).raise_for_status()
         try:
             yield
         finally:
@@ -36,7 +36,7 @@ class Proxy:
 
     def clear(self) -> None:
         """Takes the fault away; harmless when there is none."""
-        httpx.delete(f"{self.api}/proxies/{self.name}/toxics/fault")
+        httpx.delete(f"{self.api}/proxies/{self.name}/toxics/fault", timeout=60)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Toxiproxy:
         (listen,) = ports.free()
         name = f"p{listen}"
         body = {"name": name, "listen": f"127.0.0.1:{listen}", "upstream": f"127.0.0.1:{port}", "enabled": True}
-        httpx.post(f"{self.api}/proxies", json=body).raise_for_status()
+        httpx.post(f"{self.api}/proxies", json=body, timeout=60).raise_for_status()
         return Proxy(self.api, name, listen)
 
 
