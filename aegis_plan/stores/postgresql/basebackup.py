@@ -75,7 +75,7 @@ class Source:
         self._context, self._params = context, params
         self._where = f"{params.store}/{params.member}"
         self._text = connection_string(context, params.store, params.member)
-        self._sql = connect(self._text, self._where)
+        self._sql = connect(self._text, self._where, context.check)
         self._wire: Replication | None = None
         self.method: Literal["full", "incremental"] = "full"
         self.parent: str | None = None

@@ -4,7 +4,8 @@ string, ever leaves this module."""
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import conninfo
@@ -13,7 +14,30 @@ from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError, UnavailableError
 
 CONNECT_SECONDS = 4
-Connection = psycopg.Connection[tuple[Any, ...]]
+_Given = TypeVar("_Given")
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """A connection whose every wait for the server can be ended: a server that stopped answering must not hold up
+    Ctrl-C, and TCP alone would wait for hours."""
+
+    check: Callable[[], None] | None = None
+    """Asked ten times a second while waiting; what it raises ends the wait and leaves the connection unusable."""
+
+    def wait(self, gen: Generator[Any, Any, _Given], *rest: Any, **more: Any) -> _Given:
+        return super().wait(gen if self.check is None else _watched(gen, self.check), *rest, **more)
+
+
+def _watched(waiting: Generator[Any, Any, _Given], check: Callable[[], None]) -> Generator[Any, Any, _Given]:
+    try:
+        state = next(waiting)
+        while True:
+            ready = yield state
+            check()
+            state = waiting.send(ready)
+    except StopIteration as end:
+        given: _Given = end.value
+        return given
 
 _LOGIN = re.compile(
     r"password authentication failed|no password supplied|role \"[^\"]*\" does not exist|authentication failed"
@@ -82,16 +106,19 @@ def refused(message: str, where: str) -> AegisError:
     )
 
 
-def connect(text: str, where: str, **options: Any) -> Connection:
-    """Opens a connection in autocommit mode; `where` names store and member for messages.
+def connect(text: str, where: str, check: Callable[[], None] | None = None, **options: Any) -> Connection:
+    """Opens a connection in autocommit mode; `where` names store and member for messages, `check` may end any wait by
+    raising.
 
     Raises UnavailableError `server-unreachable`, `server-starting`, `server-full`, AegisError `login-refused`,
     `database-missing`, `connection-malformed`."""
     ready = prepared(text, **options)
     try:
-        return psycopg.connect(ready, autocommit=True)
+        opened = Connection.connect(ready, autocommit=True)
     except psycopg.Error as error:
         raise refused(str(error), where) from None
+    opened.check = check
+    return opened
 
 
 def ask(connection: Connection, query: str, where: str) -> list[tuple[Any, ...]]:

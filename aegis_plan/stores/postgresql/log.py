@@ -187,7 +187,7 @@ def open_feed(context: Context, store: str, member: str, lineage: str, slot: str
     Raises AegisError `lineage-changed`, `slot-missing` and what connecting raises."""
     where = f"{store}/{member}"
     text = connection_string(context, store, member)
-    sql = connect(text, where)
+    sql = connect(text, where, context.check)
     wire = None
     try:
         wire = Replication(text, where, context.check)

@@ -37,7 +37,7 @@ def look(context: Context, store: str, member: str) -> Looked:
             seen.update(_place(server))
     try:
         text = connection_string(context, store, member)
-        with connect(text, where, options="-c statement_timeout=3000") as sql:
+        with connect(text, where, context.check, options="-c statement_timeout=3000") as sql:
             state = _ask(context, sql, text, store, where, seen)
         return _looked(state, "", seen)
     except AegisError as error:

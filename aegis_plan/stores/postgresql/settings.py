@@ -45,7 +45,7 @@ def details(connection: Connection, text: str, where: str) -> dict[str, Any]:
         if not allowed or name == "template1":
             continue
         try:
-            with connect(text, where, dbname=name) as other:
+            with connect(text, where, connection.check, dbname=name) as other:
                 rows = ask(other, "SELECT extname, extversion FROM pg_extension ORDER BY 1", where)
                 extensions[name] = dict(rows)
                 rows = ask(

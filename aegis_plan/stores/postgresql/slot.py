@@ -55,7 +55,7 @@ class CreateSlot:
     def probe(self, context: Context) -> Probed:
         params = SlotParams.model_validate(context.attempt.params)
         where = f"{params.store}/{params.member}"
-        with connect(connection_string(context, params.store, params.member), where) as connection:
+        with connect(connection_string(context, params.store, params.member), where, context.check) as connection:
             found = read_slot(connection, params.slot, where)
         if found is None or found.wal_status == "lost" or found.restart_lsn is None:
             return Probed("needed")
@@ -64,7 +64,7 @@ class CreateSlot:
     def act(self, context: Context) -> Done:
         params = SlotParams.model_validate(context.attempt.params)
         where = f"{params.store}/{params.member}"
-        with connect(connection_string(context, params.store, params.member), where) as connection:
+        with connect(connection_string(context, params.store, params.member), where, context.check) as connection:
             found = read_slot(connection, params.slot, where)
             if found is not None and found.wal_status != "lost" and found.restart_lsn is not None:
                 return Done({"slot": found.name, "restart_lsn": found.restart_lsn})
@@ -98,7 +98,7 @@ class CreateSlot:
         if not any(mark.name == "making-slot" for mark in context.marks):
             return Done()
         where = f"{params.store}/{params.member}"
-        with connect(connection_string(context, params.store, params.member), where) as connection:
+        with connect(connection_string(context, params.store, params.member), where, context.check) as connection:
             if read_slot(connection, params.slot, where) is not None:
                 ask(connection, f"SELECT pg_drop_replication_slot('{params.slot}')", where)
         return Done()

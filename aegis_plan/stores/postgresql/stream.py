@@ -142,7 +142,7 @@ def _stream(context: Context, params: StreamParams, *, anew: bool) -> None:
 
 
 def _lineage(context: Context, params: StreamParams, where: str) -> str:
-    with connect(connection_string(context, params.store, params.member), where) as sql:
+    with connect(connection_string(context, params.store, params.member), where, context.check) as sql:
         try:
             rows = ask(
                 sql,
