@@ -57,7 +57,7 @@ class Backup:
             identity = f"{context.attempt.run}-{source.method[0].upper()}{context.attempt.number}"
             context.mark("set-begun", set=identity, lineage=lineage)
             key = new_data_key(identity)
-            ready = put_key(context, name, lineage, key, sealing, ready)
+            ready = put_key(context, name, lineage, key, ready)
             began = context.clock.now()
             written = self._write(context, name, lineage, store, sealing, source, key, ready)
             said = source.finish()

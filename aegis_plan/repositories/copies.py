@@ -95,7 +95,7 @@ def _transfer(
 
 def wrapped_keys(record: SetRecord | LogRecord, repository: Repository) -> list[str]:
     """Keys of all generations of the record's data key in that repository."""
-    prefix = keys.data_key(record.system, record.store, record.lineage, record.key, 0).removesuffix("0000.json")
+    prefix = keys.data_key_prefix(record.system, record.store, record.lineage, record.key)
     return [listed.key for listed in repository.listing(prefix)]
 
 

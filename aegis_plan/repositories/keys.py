@@ -24,7 +24,12 @@ def record(system: str, store: str, lineage: str, record_id: str) -> str:
 
 def data_key(system: str, store: str, lineage: str, key: str, generation: int) -> str:
     """Where the wrapped forms of a data key lie; a rotation adds a generation."""
-    return f"{lineage_root(system, store, lineage)}keys/{key}.{generation:04d}.json"
+    return f"{data_key_prefix(system, store, lineage, key)}{generation:04d}.json"
+
+
+def data_key_prefix(system: str, store: str, lineage: str, key: str) -> str:
+    """What the keys of all generations of a data key begin with."""
+    return f"{lineage_root(system, store, lineage)}keys/{key}."
 
 
 def state_root(system: str) -> str:

@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from aegis_plan.catalog.record import StoredObject
 from aegis_plan.errors import AegisError, DamageError, UnavailableError
-from aegis_plan.repositories import keys
-from aegis_plan.repositories.contract import Repository, read
+from aegis_plan.repositories.contract import Repository
 from aegis_plan.sealing.frames import Unpacker, header, not_sealed, preamble
-from aegis_plan.sealing.keys import DataKey, object_key, unwrap
+from aegis_plan.sealing.keys import object_key
 from aegis_plan.sealing.stream import HEADER, SEGMENT, SegmentReader, damaged, segments_of
 
 SPAN = 2
@@ -160,67 +159,3 @@ def read_object(
 ) -> bytes:
     """The whole of a small object."""
     return b"".join(open_object(repositories, stored, secret, damage=damage))
-
-
-def load_key(
-    repositories: Mapping[str, Repository],
-    system: str,
-    store: str,
-    lineage: str,
-    name: str,
-    identities: Sequence[str],
-    damage: Callable[[str, str], None] = lambda repository, what: None,
-) -> DataKey:
-    """The data key of that name, from the newest generation that one of the repositories can give.
-
-    A copy of which only one half can be opened is completed from another. `damage` is told of copies that gave less
-    than another did. Raises AegisError `no-key-opens`, `identity-malformed`, or DamageError `key-missing` naming each
-    repository's reason."""
-    prefix = keys.data_key(system, store, lineage, name, 0).removesuffix("0000.json")
-    reasons: list[str] = []
-    refused: AegisError | None = None
-    gave: list[tuple[str, str, DataKey]] = []
-    for label, repository in repositories.items():
-        try:
-            found = [listed.key for listed in repository.listing(prefix)]
-        except AegisError as error:
-            reasons.append(f"{label}: {error}")
-            continue
-        if not found:
-            reasons.append(f"{label}: has none")
-        for key in reversed(found):
-            try:
-                opened = unwrap(read(repository, key), identities)
-            except AegisError as error:
-                if error.code == "identity-malformed":
-                    raise
-                refused = error if error.code == "no-key-opens" else refused
-                reasons.append(f"{label}: {error}")
-                gave.append((label, key, DataKey(name, None, None)))
-                continue
-            if opened.name != name:
-                reasons.append(f"{label}: {key} holds another key")
-                gave.append((label, key, DataKey(name, None, None)))
-                continue
-            gave.append((label, key, opened))
-            if opened.data and opened.meta:
-                break
-        if any(one.data and one.meta for _, _, one in gave):
-            break
-    data = next((one.data for _, _, one in gave if one.data), None)
-    meta = next((one.meta for _, _, one in gave if one.meta), None)
-    if data is not None or meta is not None:
-        for label, key, one in gave:
-            # A newer generation may be sealed to others; the same one has to give the same everywhere.
-            others = [other for _, same, other in gave if same == key]
-            if any((other.data and not one.data) or (other.meta and not one.meta) for other in others):
-                damage(label, key)
-        return DataKey(name, data, meta)
-    if refused is not None:
-        raise refused
-    raise DamageError(
-        "key-missing",
-        "no repository holds a readable wrapped data key",
-        f"{name}: {'; '.join(reasons)}",
-        "without it the set cannot be opened; look for the keys object in any other copy of the repository",
-    )

@@ -20,12 +20,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from aegis_plan.documents.model import Sealing
 from aegis_plan.errors import AegisError, DamageError
-from aegis_plan.sealing.canonical import canonical, parse
+from aegis_plan.sealing.canonical import parse
+from aegis_plan.sealing.signatures import Signers, disclose, enclose
 
 FORMAT = 1
 """Format of key objects written now."""
 OLDEST_READER = 1
 KEY_BYTES = 32
+PART = "key"
+"""What a key object calls what is signed in it."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,10 @@ def _identities(texts: Sequence[str]) -> list[Any]:
     return found
 
 
-def wrap(key: DataKey, sealing: Sealing) -> bytes:
-    """The key object: both halves sealed to the recipients and the recovery recipient, `meta` also to every host.
+def wrap(key: DataKey, sealing: Sealing, site: str, signing: bytes) -> bytes:
+    """The key object: both halves sealed to the recipients and the recovery recipient, `meta` also to every host,
+    signed by the site. Recipients are public: without a signature whoever writes to a repository could put a key of
+    his own there, and a restore that takes the newest would open nothing.
 
     Raises AegisError `recipient-malformed`, and `key-incomplete` when a half is missing."""
     if key.data is None or key.meta is None:
@@ -140,16 +145,18 @@ def wrap(key: DataKey, sealing: Sealing) -> bytes:
     for half, secret, names in (("data", key.data, data), ("meta", key.meta, meta)):
         blob = pyrage.encrypt(secret, [_recipient(name) for name in names])
         halves[half] = {"age": base64.b64encode(blob).decode(), "recipients": names}
-    return canonical({"format": FORMAT, "name": key.name, "oldest_reader": OLDEST_READER, **halves})
+    body = {"format": FORMAT, "name": key.name, "oldest_reader": OLDEST_READER, **halves}
+    return enclose(body, PART, site, signing)
 
 
-def unwrap(blob: bytes, identities: Sequence[str]) -> DataKey:
-    """Opens what of a key object the identities can open; a half that they cannot is None.
+def unwrap(blob: bytes, identities: Sequence[str], signers: Signers | None) -> DataKey:
+    """Opens what of a key object the identities can open; a half that they cannot is None. Without `signers` the
+    signature is not looked at.
 
     Raises AegisError `no-key-opens` naming the recipients by their short ids, `identity-malformed`,
-    `format-too-new`, and DamageError `key-unreadable`."""
+    `format-too-new`, and DamageError `key-unreadable`, `unknown-signer`, `bad-signature`."""
     try:
-        form = parse(blob)
+        form = parse(blob)[PART] if signers is None else disclose(blob, PART, signers)[0]
         oldest = form["oldest_reader"]
         if not isinstance(oldest, int):
             raise TypeError
@@ -163,13 +170,12 @@ def unwrap(blob: bytes, identities: Sequence[str]) -> DataKey:
         name = str(form["name"])
         sealed = {half: base64.b64decode(form[half]["age"], validate=True) for half in ("data", "meta")}
         recipients = [str(text) for text in form["meta"]["recipients"]]
+    except DamageError as error:
+        if error.code != "record-unreadable":
+            raise
+        raise _unreadable(error.detail) from None
     except (ValueError, KeyError, TypeError):
-        raise DamageError(
-            "key-unreadable",
-            "a wrapped data key cannot be read",
-            "the key object is not the JSON form that this version writes",
-            "another repository may hold an undamaged copy",
-        ) from None
+        raise _unreadable("it is not the form that this version writes") from None
     keys = _identities(identities)
     opened: dict[str, bytes | None] = {"data": None, "meta": None}
     for half, body in sealed.items():
@@ -186,3 +192,12 @@ def unwrap(blob: bytes, identities: Sequence[str]) -> DataKey:
             "give the identity of one of these recipients, or the offline recovery key",
         )
     return DataKey(name, opened["data"], opened["meta"])
+
+
+def _unreadable(detail: str) -> DamageError:
+    return DamageError(
+        "key-unreadable",
+        "a wrapped data key cannot be read",
+        detail,
+        "another repository may hold an undamaged copy",
+    )

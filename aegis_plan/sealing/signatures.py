@@ -1,4 +1,5 @@
-"""Signing and verifying records of the catalog. A record is believed for its signature, never for where it lay."""
+"""Signing and verifying records of the catalog and wrapped keys. They are believed for their signature, never for where
+they lay."""
 
 from __future__ import annotations
 
@@ -51,48 +52,66 @@ def digest(record: Record) -> str:
     return form.digest(ADAPTER.dump_python(record, mode="json"))
 
 
-def sign(record: Record, site: str, key: bytes) -> tuple[bytes, str]:
-    """The bytes of the record's object, and its digest. `key` is the site's private key, 32 bytes."""
-    body = ADAPTER.dump_python(record, mode="json")
-    message = form.canonical(body)
-    signed = form.canonical({"record": body, "signer": site, "signature": sign_bytes(message, key)})
-    return signed, form.digest(body)
+def enclose(body: dict[str, Any], part: str, site: str, key: bytes) -> bytes:
+    """Canonical JSON of `body` under the name `part`, with the site that signs it and its signature."""
+    signature = sign_bytes(form.canonical(body), key)
+    return form.canonical({part: body, "signer": site, "signature": signature})
 
 
-def verify(data: bytes, signers: Signers) -> tuple[Record, str]:
-    """The record that `data` carries, and its digest, once the signature of a known signer was found right.
+def disclose(data: bytes, part: str, signers: Signers) -> tuple[dict[str, Any], str]:
+    """The body that `enclose` put there, and its signer, once the signature of a known signer was found right.
 
-    Raises DamageError `record-unreadable`, `unknown-signer` or `bad-signature`, and AegisError `format-too-new`."""
+    Raises DamageError `record-unreadable`, `unknown-signer` or `bad-signature`."""
     try:
         outer = form.parse(data)
-        body, signer, signature = outer["record"], outer["signer"], outer["signature"]
-        if set(outer) != {"record", "signer", "signature"} or not isinstance(body, dict):
-            raise ValueError("it has other parts than record, signer and signature")
+        body, signer, signature = outer[part], outer["signer"], outer["signature"]
+        if set(outer) != {part, "signer", "signature"} or not isinstance(body, dict):
+            raise ValueError(f"it has other parts than {part}, signer and signature")
         if not isinstance(signer, str) or not isinstance(signature, str):
             raise ValueError("signer and signature are not text")
     except (ValueError, KeyError, TypeError) as error:
         raise _unreadable(str(error)) from None
-    named = str(body.get("id", "without id"))
+    named = str(body.get("id", body.get("name", "without id")))
     if signer not in signers:
         raise DamageError(
             "unknown-signer",
             "a record is signed by somebody who is not listed",
-            f"record {named} says that '{signer}' signed it",
+            f"{part} {named} says that '{signer}' signed it",
             "if you trust it, list its public key under sealing.signers, or sealing.former_signers when it signs no "
             "more; otherwise somebody else writes there",
         )
     keys = signers[signer]
     message = form.canonical(body)
-    right = any(verify_bytes(message, signature, key) for key in ((keys,) if isinstance(keys, str) else keys))
-    if not right or body.get("site") != signer:
-        raise DamageError(
-            "bad-signature",
-            "the signature of a record is wrong",
-            f"record {named} was not signed in this form with the listed key of '{signer}'",
-            "it was damaged or forged, or the site's key was changed and the earlier one is not under "
-            "sealing.former_signers; use another copy, and find out who can write to that repository",
-        )
+    if not any(verify_bytes(message, signature, key) for key in ((keys,) if isinstance(keys, str) else keys)):
+        raise _wrong(part, named, signer)
+    return body, signer
+
+
+def sign(record: Record, site: str, key: bytes) -> tuple[bytes, str]:
+    """The bytes of the record's object, and its digest. `key` is the site's private key, 32 bytes."""
+    body = ADAPTER.dump_python(record, mode="json")
+    return enclose(body, "record", site, key), form.digest(body)
+
+
+def verify(data: bytes, signers: Signers) -> tuple[Record, str]:
+    """The record that `data` carries, and its digest, once the signature of a known signer was found right.
+
+    Raises as `disclose` does, and AegisError `format-too-new`."""
+    body, signer = disclose(data, "record", signers)
+    named = str(body.get("id", "without id"))
+    if body.get("site") != signer:
+        raise _wrong("record", named, signer)
     return _parse(body, named), form.digest(body)
+
+
+def _wrong(part: str, named: str, signer: str) -> DamageError:
+    return DamageError(
+        "bad-signature",
+        "the signature of a record is wrong",
+        f"{part} {named} was not signed in this form with the listed key of '{signer}'",
+        "it was damaged or forged, or the site's key was changed and the earlier one is not under "
+        "sealing.former_signers; use another copy, and find out who can write to that repository",
+    )
 
 
 def _parse(body: dict[str, Any], named: str) -> Record:

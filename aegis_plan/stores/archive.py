@@ -71,11 +71,12 @@ def shelf_of(context: Context, store: str) -> Shelf:
 
 
 def put_key(
-    context: Context, store: str, lineage: str, key: DataKey, sealing: Sealing, ready: dict[str, Repository]
+    context: Context, store: str, lineage: str, key: DataKey, ready: dict[str, Repository]
 ) -> dict[str, Repository]:
     """Puts the wrapped key into the repositories and gives those that took it. Raises UnavailableError
-    `too-few-copies`."""
-    blob = wrap(key, sealing)
+    `too-few-copies`, and as `signing` does."""
+    sealing, private = signing(context)
+    blob = wrap(key, sealing, context.attempt.site, private)
     place = keys.data_key(context.declared.system.name, store, lineage, key.name, 0)
     took, reasons = {}, []
     for name, repository in ready.items():

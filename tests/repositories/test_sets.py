@@ -17,8 +17,9 @@ from aegis_plan.documents.model import Sealing
 from aegis_plan.errors import AegisError, DamageError, UnavailableError
 from aegis_plan.repositories import copies, keys, records
 from aegis_plan.repositories.contract import Head, Upload
+from aegis_plan.repositories.datakeys import load_key
 from aegis_plan.repositories.local import LocalRepository
-from aegis_plan.repositories.reader import load_key, open_object, read_object
+from aegis_plan.repositories.reader import open_object, read_object
 from aegis_plan.repositories.setwriter import SetWriter, Written
 from aegis_plan.sealing.keys import DataKey, new_data_key, new_identity, new_signing_key, wrap
 from aegis_plan.sealing.signatures import digest
@@ -72,7 +73,7 @@ class World:
 
     def write(self, name: str = "r-F1", previous: tuple[str, ...] = ()) -> tuple[SetRecord, Written, DataKey]:
         key = new_data_key(name)
-        blob = wrap(key, Sealing(recipients=(RECIPIENT,), recovery_recipient=RECIPIENT))
+        blob = wrap(key, Sealing(recipients=(RECIPIENT,), recovery_recipient=RECIPIENT), "seoul", SIGNING)
         for repository in self.repositories.values():
             repository.put(keys.data_key("s", "x", "l", name, 1), blob)
         with self.writer(key) as writer:
@@ -109,7 +110,7 @@ def pieces() -> Iterator[bytes]:
 
 
 def restored(world: World, made: SetRecord, told: list[tuple[str, str]]) -> bytes:
-    key = load_key(world.repositories, "s", "x", "l", made.key, [IDENTITY])
+    key = load_key(world.repositories, keys.data_key_prefix("s", "x", "l", made.key), [IDENTITY], SIGNERS)
     assert key.data is not None
     secret = key.data
     parts = [stored for stored in made.objects if stored.name.startswith("base.")]
@@ -307,3 +308,32 @@ def test_a_full_disk_is_said_to_be_one_and_leaves_nothing(tmp_path: Path) -> Non
         signal.signal(signal.SIGXFSZ, was)
     assert caught.value.code == "repository-full"
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_newer_key_that_somebody_planted_is_told_and_not_used(world: World) -> None:
+    made, _, _ = world.write()
+    sealing = Sealing(recipients=(RECIPIENT,), recovery_recipient=RECIPIENT)
+    planted = wrap(new_data_key(made.key), sealing, "seoul", new_signing_key()[0])
+    place = keys.data_key("s", "x", "l", made.key, 2)
+    world.repositories["one"].put(place, planted)
+    told: list[tuple[str, str]] = []
+    prefix = keys.data_key_prefix("s", "x", "l", made.key)
+    load_key(world.repositories, prefix, [IDENTITY], SIGNERS, lambda name, key: told.append((name, key)))
+    assert told == [("one", place)]
+    assert restored(world, made, []) == DATA
+
+
+def test_a_key_whose_every_copy_is_damaged_in_another_place_still_opens(world: World) -> None:
+    """What is read with it is compared with the signed record: a damaged signature alone must not cost the data."""
+    made, _, _ = world.write()
+    place = keys.data_key("s", "x", "l", made.key, 1)
+    for name in world.repositories:
+        path = world.folder / name / place
+        text = path.read_text()
+        at = text.index('"signature":"') + 20
+        path.write_text(text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :])
+    told: list[tuple[str, str]] = []
+    prefix = keys.data_key_prefix("s", "x", "l", made.key)
+    load_key(world.repositories, prefix, [IDENTITY], SIGNERS, lambda name, key: told.append((name, key)))
+    assert sorted(told) == [(name, place) for name in sorted(world.repositories)]
+    assert restored(world, made, []) == DATA

@@ -19,6 +19,11 @@ from aegis_plan.sealing.signatures import digest, sign, sign_bytes, verify
 BACKUP, RECOVERY, HOST, STRANGER = (keys.new_identity() for _ in range(4))
 SEALING = Sealing(recipients=(BACKUP[1],), recovery_recipient=RECOVERY[1], host_recipients={"seoul": HOST[1]})
 SIGNING, PUBLIC = keys.new_signing_key()
+SIGNERS = {"seoul": PUBLIC}
+
+
+def wrapped(key: keys.DataKey, sealing: Sealing = SEALING) -> bytes:
+    return keys.wrap(key, sealing, "seoul", SIGNING)
 
 
 def record() -> GapRecord:
@@ -31,20 +36,20 @@ def record() -> GapRecord:
 
 def test_recipients_open_all_and_hosts_only_what_the_next_backup_needs() -> None:
     key = keys.new_data_key("r-F1")
-    blob = keys.wrap(key, SEALING)
-    assert keys.unwrap(blob, [BACKUP[0]]) == key
-    assert keys.unwrap(blob, [STRANGER[0], RECOVERY[0]]) == key
-    host = keys.unwrap(blob, [HOST[0]])
+    blob = wrapped(key)
+    assert keys.unwrap(blob, [BACKUP[0]], SIGNERS) == key
+    assert keys.unwrap(blob, [STRANGER[0], RECOVERY[0]], SIGNERS) == key
+    host = keys.unwrap(blob, [HOST[0]], SIGNERS)
     assert (host.data, host.meta) == (None, key.meta)
     with pytest.raises(AegisError) as caught:
-        keys.wrap(host, SEALING)
+        wrapped(host)
     assert caught.value.code == "key-incomplete"
 
 
 @pytest.mark.parametrize("identities", [[], [STRANGER[0]]])
 def test_a_stranger_opens_nothing_and_learns_whose_key_is_needed(identities: list[str]) -> None:
     with pytest.raises(AegisError) as caught:
-        keys.unwrap(keys.wrap(keys.new_data_key("r-F1"), SEALING), identities)
+        keys.unwrap(wrapped(keys.new_data_key("r-F1")), identities, SIGNERS)
     assert caught.value.code == "no-key-opens"
     assert keys.short_id(RECOVERY[1]) in caught.value.detail
 
@@ -52,17 +57,17 @@ def test_a_stranger_opens_nothing_and_learns_whose_key_is_needed(identities: lis
 def test_an_identity_is_read_as_age_writes_its_files() -> None:
     key = keys.new_data_key("r-F1")
     file = f"# created: 2026-11-23\n# public key: {BACKUP[1]}\n{BACKUP[0]}\n"
-    assert keys.unwrap(keys.wrap(key, SEALING), [file]) == key
+    assert keys.unwrap(wrapped(key), [file], SIGNERS) == key
 
 
 def test_no_error_shows_a_private_key() -> None:
     for wrong in (BACKUP[0][:-1], "rubbish-that-could-be-a-password", ""):
         with pytest.raises(AegisError) as caught:
-            keys.unwrap(keys.wrap(keys.new_data_key("x"), SEALING), [wrong])
+            keys.unwrap(wrapped(keys.new_data_key("x")), [wrong], SIGNERS)
         assert caught.value.code == "identity-malformed"
         assert not wrong or wrong not in str(caught.value.as_data())
     with pytest.raises(AegisError) as caught:
-        keys.wrap(keys.new_data_key("x"), SEALING.model_copy(update={"recipients": (BACKUP[0],)}))
+        wrapped(keys.new_data_key("x"), SEALING.model_copy(update={"recipients": (BACKUP[0],)}))
     assert caught.value.code == "recipient-malformed"
     assert BACKUP[0] not in str(caught.value.as_data())
     assert "secret" not in repr(keys.new_data_key("x")).lower()
@@ -72,8 +77,25 @@ def test_no_error_shows_a_private_key() -> None:
 @pytest.mark.parametrize("blob", [b"", b"{}", b"[]", b"null", b"\xff", b'{"oldest_reader":"x"}', b'{"a":1,"a":2}'])
 def test_a_damaged_key_object_is_said_to_be_one(blob: bytes) -> None:
     with pytest.raises(DamageError) as caught:
-        keys.unwrap(blob, [BACKUP[0]])
+        keys.unwrap(blob, [BACKUP[0]], SIGNERS)
     assert caught.value.code == "key-unreadable"
+
+
+def test_a_key_that_was_changed_anywhere_is_not_believed() -> None:
+    """Recipients are public: who can write to a repository can seal a key of his own to them."""
+    blob = wrapped(keys.new_data_key("r-F1"))
+    for place in range(0, len(blob), 7):
+        changed = bytearray(blob)
+        changed[place] ^= 0x10
+        with pytest.raises(DamageError):
+            keys.unwrap(bytes(changed), [BACKUP[0]], SIGNERS)
+    stranger = keys.wrap(keys.new_data_key("r-F1"), SEALING, "seoul", keys.new_signing_key()[0])
+    with pytest.raises(DamageError) as caught:
+        keys.unwrap(stranger, [BACKUP[0]], SIGNERS)
+    assert caught.value.code == "bad-signature"
+    with pytest.raises(DamageError) as caught:
+        keys.unwrap(keys.wrap(keys.new_data_key("r-F1"), SEALING, "tokyo", SIGNING), [BACKUP[0]], SIGNERS)
+    assert caught.value.code == "unknown-signer"
 
 
 def test_each_object_has_its_own_key() -> None:

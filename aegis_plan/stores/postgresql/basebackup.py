@@ -13,7 +13,8 @@ from aegis_plan.actions.contract import Context
 from aegis_plan.catalog.record import Record, SetRecord
 from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.repositories import keys
-from aegis_plan.repositories.reader import load_key, read_object
+from aegis_plan.repositories.datakeys import load_key
+from aegis_plan.repositories.reader import read_object
 from aegis_plan.repositories.records import find
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
 from aegis_plan.stores.postgresql.model import BackupParams
@@ -160,7 +161,10 @@ class Source:
             return "the parent has no manifest"
         try:
             secret = load_key(
-                context.repositories, system, params.store, params.lineage, record.key, context.keys.identities
+                context.repositories,
+                keys.data_key_prefix(system, params.store, params.lineage, record.key),
+                context.keys.identities,
+                sealing.believed if sealing else {},
             )
             if secret.meta is None:
                 return "this site's identity does not open the parent's manifest"

@@ -39,6 +39,7 @@ def _watched(waiting: Generator[Any, Any, _Given], check: Callable[[], None]) ->
         given: _Given = end.value
         return given
 
+
 _LOGIN = re.compile(
     r"password authentication failed|no password supplied|role \"[^\"]*\" does not exist|authentication failed"
 )

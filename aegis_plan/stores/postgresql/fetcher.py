@@ -13,7 +13,8 @@ from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.repositories import keys as layout_of_keys
 from aegis_plan.repositories.contract import Repository, read
-from aegis_plan.repositories.reader import load_key, open_object
+from aegis_plan.repositories.datakeys import load_key
+from aegis_plan.repositories.reader import open_object
 from aegis_plan.sealing.keys import DataKey
 from aegis_plan.sealing.signatures import verify
 
@@ -89,13 +90,12 @@ class Fetcher:
     def secret(self, name: str, meta: bool) -> bytes:
         """The data key of that name, or the one of its metadata. Raises AegisError `no-key-opens`."""
         if name not in self.keys:
+            sealing = self.context.declared.sealing
             self.keys[name] = load_key(
                 self.repositories,
-                self.system,
-                self.store,
-                self.lineage,
-                name,
+                layout_of_keys.data_key_prefix(self.system, self.store, self.lineage, name),
                 self.context.keys.identities,
+                sealing.believed if sealing else {},
                 damage=self.damaged,
             )
         key = self.keys[name]

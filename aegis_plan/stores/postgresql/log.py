@@ -72,7 +72,7 @@ class Archive:
         identity = new_id(now)
         key = new_data_key(f"log-{now:%Y%m%d}-{os.urandom(6).hex()}")
         store = context.declared.stores[self.store]
-        ready = put_key(context, self.store, self.lineage, key, sealing, reachable(context, store))
+        ready = put_key(context, self.store, self.lineage, key, reachable(context, store))
         name = "history" if details.get("history") else f"{begin.lsn:016X}-{end.lsn:016X}"
         with SetWriter(
             ready,

@@ -19,8 +19,9 @@ from aegis_plan.actions.backup import ACTION as BACKUP
 from aegis_plan.actions.contract import StopAsked
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.errors import AegisError
-from aegis_plan.repositories import records
-from aegis_plan.repositories.reader import load_key, read_object
+from aegis_plan.repositories import keys, records
+from aegis_plan.repositories.datakeys import load_key
+from aegis_plan.repositories.reader import read_object
 from aegis_plan.stores.postgresql.log import ACTION as LOG
 from aegis_plan.stores.postgresql.look import look
 from aegis_plan.stores.postgresql.model import StreamParams
@@ -52,7 +53,8 @@ def backup(here: World, parent: SetRecord | None = None, **more: Any) -> tuple[S
 
 
 def plain(here: World, record: Any, name: str, *, meta: bool = False) -> bytes:
-    key = load_key(here.repositories, "aegis", "db", here.lineage, record.key, (here.secret,))
+    prefix = keys.data_key_prefix("aegis", "db", here.lineage, record.key)
+    key = load_key(here.repositories, prefix, (here.secret,), here.declared().sealing.believed)
     parts = [stored for stored in record.objects if stored.name.split(".")[0] == name]
 
     def damage(repository: str, what: str) -> None:

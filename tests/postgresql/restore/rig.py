@@ -264,7 +264,9 @@ class World:
         return dict(done.outputs)
 
     def writer(self, root: str, key: DataKey, lineage: str) -> SetWriter:
-        blob = wrap(key, self.declared().sealing)  # type: ignore[arg-type]
+        sealing = self.declared().sealing
+        assert sealing is not None
+        blob = wrap(key, sealing, "here", self.private)
         for repository in self.repositories.values():
             repository.put(keys.data_key("aegis", "db", lineage, key.name, 0), blob)
         return SetWriter(

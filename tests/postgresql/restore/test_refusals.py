@@ -150,9 +150,10 @@ def test_a_set_of_another_server_is_refused(stocked: World) -> None:
 
 
 def _key(w: World, name: str) -> object:
-    from aegis_plan.repositories.reader import load_key
+    from aegis_plan.repositories.datakeys import load_key
 
-    return load_key(w.repositories, "aegis", "db", w.sets[0].lineage, name, (w.secret,))
+    prefix = keys.data_key_prefix("aegis", "db", w.sets[0].lineage, name)
+    return load_key(w.repositories, prefix, (w.secret,), w.declared().sealing.believed)
 
 
 def test_places_that_cannot_take_it_are_refused(stocked: World, tmp_path: Path) -> None:
