@@ -40,6 +40,7 @@ class CopySet:
             source,
             target,
             digest=params["digest"],
+            signers=sealing.believed if (sealing := context.declared.sealing) else {},
             stop=context.check,
             progress=lambda size: context.progress("copy", size, total),
         )

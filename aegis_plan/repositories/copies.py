@@ -15,6 +15,7 @@ from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Repository, read
 from aegis_plan.sealing.canonical import digest as digest_of
 from aegis_plan.sealing.canonical import parse
+from aegis_plan.sealing.signatures import Signers, disclose
 
 
 def copy(
@@ -22,13 +23,16 @@ def copy(
     source: Repository,
     target: Repository,
     *,
+    signers: Signers,
     digest: str | None = None,
     stop: Callable[[], None] = lambda: None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> int:
     """Brings what `record` names from `source` to `target`, every byte compared with the record; returns the bytes.
 
-    Objects that are there already are kept. Raises DamageError `object-damaged` when the source's bytes are not those
+    Objects that are there already are kept, but for those that are surely damaged: an object whose bytes are not the
+    signed record's, a record or wrapped key that none of `signers` signed. These are removed once the source's copy
+    was read and found right, and made anew. Raises DamageError `object-damaged` when the source's bytes are not those
     of the record, and DamageError `wrong-digest` when its record is not the one meant."""
     record_key = keys.record(record.system, record.store, record.lineage, record.id)
     data = read(source, record_key)
@@ -43,14 +47,53 @@ def copy(
     if isinstance(record, SetRecord | LogRecord):
         for stored in record.objects:
             if not _there(stored, target):
-                _transfer(stored, source, target, stop, partial(_further, progress, done))
+                _heal(stored, source, target, stop, partial(_further, progress, done))
             done += stored.sealed_size
             progress(done)
         for key in wrapped_keys(record, source):
             stop()
-            target.put(key, read(source, key))
-    target.put(record_key, data)
+            _put(target, key, read(source, key), "key", signers)
+    _put(target, record_key, data, "record", signers)
     return done
+
+
+def _heal(
+    stored: StoredObject,
+    source: Repository,
+    target: Repository,
+    stop: Callable[[], None],
+    progress: Callable[[int], None],
+) -> None:
+    try:
+        _transfer(stored, source, target, stop, progress)
+    except DamageError as error:
+        # The source's bytes were read to the end and are the record's by now: what lies at the target is not.
+        if error.code != "object-conflict":
+            raise
+        target.delete(stored.key)
+        _transfer(stored, source, target, stop, progress)
+
+
+def _put(target: Repository, key: str, data: bytes, part: str, signers: Signers) -> None:
+    try:
+        target.put(key, data)
+    except DamageError as error:
+        if (
+            error.code != "object-conflict"
+            or not _signed(data, part, signers)
+            or _signed(read(target, key), part, signers)
+        ):
+            raise
+        target.delete(key)
+        target.put(key, data)
+
+
+def _signed(data: bytes, part: str, signers: Signers) -> bool:
+    try:
+        disclose(data, part, signers)
+    except AegisError:
+        return False
+    return True
 
 
 def _further(progress: Callable[[int], None], before: int, size: int) -> None:

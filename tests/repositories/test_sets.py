@@ -263,11 +263,11 @@ def test_a_record_of_another_place_is_not_believed(world: World) -> None:
 def test_a_copy_needs_no_key_and_a_clean_up_needs_proof(world: World) -> None:
     made, _, _ = world.write()
     fourth = LocalRepository("four", world.folder / "four")
-    assert copies.copy(made, world.repositories["one"], fourth, digest=digest(made)) > len(DATA) // 5
+    assert copies.copy(made, world.repositories["one"], fourth, digest=digest(made), signers=SIGNERS) > len(DATA) // 5
     assert copies.prove(made, fourth, digest(made)) == []
     world.damage("two", made.objects[0], 1000)
     with pytest.raises(DamageError) as caught:
-        copies.copy(made, world.repositories["two"], LocalRepository("five", world.folder / "five"))
+        copies.copy(made, world.repositories["two"], LocalRepository("five", world.folder / "five"), signers=SIGNERS)
     assert caught.value.code == "object-damaged"
     with pytest.raises(AegisError) as refused:
         copies.proved_in(made, digest(made), {"two": world.repositories["two"], "four": fourth}, 2)

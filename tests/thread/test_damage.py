@@ -153,3 +153,28 @@ def test_the_last_log_of_a_running_server(bare: World) -> None:
     assert (
         ran.text.index("policy-db.stage ") < ran.text.index("policy-db.stop ") < ran.text.index("policy-db.stage-tail ")
     )
+
+
+def test_damage_that_a_look_sees_is_healed_by_the_next_plan(it: Protected) -> None:
+    """A short object, a record that no longer verifies, and objects that are gone: made anew from the sister."""
+    with it.harmed():
+        it.truncate(it.files(KINDS["base"])[0], "busan")
+        it.flip(it.files(KINDS["log"])[0], "busan")
+        it.truncate(it.files(KINDS["log"])[-1], "busan")
+        for path in it.files(KINDS["record"])[:2]:
+            it.flip(path, "busan")
+        for path in it.files(KINDS["log keys"])[:2]:
+            it.flip(path, "busan")
+        planned = it.world.aegis("plan", "--detailed-exitcode")
+        assert planned.code in (2, 3), planned.text
+        it.world.ok("apply", "-y")
+        after = it.world.aegis("plan", "--detailed-exitcode")
+        assert after.code == 0, after.text
+        for name in ("base", "record"):
+            for path in it.files(KINDS[name]):
+                assert (it.store("busan") / path).read_bytes() == (it.store("seoul") / path).read_bytes(), path
+        (it.world.repository("seoul") / "v1/aegis/stores").rename(it.world.folder / "seoul's stores")
+        try:
+            assert rows_beside(it.world, "--to", it.middle) == it.rows
+        finally:
+            (it.world.folder / "seoul's stores").rename(it.world.repository("seoul") / "v1/aegis/stores")
