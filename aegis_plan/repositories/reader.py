@@ -8,6 +8,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 from aegis_plan.catalog.record import StoredObject
 from aegis_plan.errors import AegisError, DamageError, UnavailableError
@@ -35,7 +36,10 @@ def open_object(
 
     Repositories are tried in their order; what is damaged, short or missing in one is told by `damage(repository,
     what)` and read from the next. Raises DamageError `object-damaged-everywhere`, or UnavailableError
-    `object-unreachable` when no repository answered."""
+    `object-unreachable` when no repository answered.
+
+    What the record promises is held against the sealed bytes, which are fewer than the plain ones and give only these;
+    a key of somebody else's that opens his own segments is found out by it, so nothing may be used before the end."""
     source = _Source(repositories, stored, secret)
     unpacker = Unpacker()
     digest, size = hashlib.sha256(), 0
@@ -50,29 +54,40 @@ def open_object(
     spans = range(0, source.segments, SPAN)
     pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="fetch")
     try:
-        under_way: deque[Future[tuple[bytes, Noted]]] = deque()
+        under_way: deque[Future[_Span]] = deque()
         # The first range carries the stream's header, which all others need.
-        packed, noted = source.fetch(0)
-        tell(noted)
+        span = source.fetch(0)
+        tell(span.noted)
         waiting = iter(spans[1:])
         for first in [*_take(waiting, AHEAD)]:
             under_way.append(pool.submit(source.fetch, first))
         while True:
-            for plain in unpacker.each(packed):
-                digest.update(plain)
+            digest.update(span.sealed)
+            for plain in unpacker.each(span.packed):
                 size += len(plain)
                 yield plain
             if not under_way:
                 break
-            packed, noted = under_way.popleft().result()
-            tell(noted)
+            span = under_way.popleft().result()
+            tell(span.noted)
             for first in _take(waiting, 1):
                 under_way.append(pool.submit(source.fetch, first))
         unpacker.finish()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    if size != stored.plain_size or digest.hexdigest() != stored.plain_sha256:
-        raise _everywhere(stored, [("all", damaged("the plain bytes are not those that its record names"))])
+    if size != stored.plain_size or digest.hexdigest() != stored.sealed_sha256:
+        raise _everywhere(stored, [("all", damaged("the bytes are not those that its record names"))])
+
+
+class _Span(NamedTuple):
+    """Some segments of an object."""
+
+    sealed: bytes
+    """As they lie in the repository, the first with all that stands before it."""
+    packed: bytes
+    """Opened, and still compressed."""
+    noted: Noted
+    """What was wrong on the way."""
 
 
 class _Source:
@@ -89,20 +104,20 @@ class _Source:
         self._stream = stored.sealed_size - len(self._front)
         self.segments = segments_of(self._stream)
 
-    def fetch(self, first: int) -> tuple[bytes, Noted]:
-        """Compressed bytes of `SPAN` segments from `first`, and what was wrong on the way."""
+    def fetch(self, first: int) -> _Span:
+        """`SPAN` segments from `first`. Raises as `open_object`."""
         noted: Noted = []
         # Copies that did not answer before come last, so that one dead repository does not cost a wait each time.
         for name in sorted(self._repositories, key=lambda name: name in self._gone):
             try:
-                return self._from(self._repositories[name], first), noted
+                return _Span(*self._from(self._repositories[name], first), noted)
             except AegisError as error:
                 if not isinstance(error, DamageError):
                     self._gone.add(name)
                 noted.append((name, error))
         raise _everywhere(self._stored, noted)
 
-    def _from(self, repository: Repository, first: int) -> bytes:
+    def _from(self, repository: Repository, first: int) -> tuple[bytes, bytes]:
         last = min(first + SPAN, self.segments)
         begin = 0 if first == 0 else len(self._front) + first * SEGMENT
         end = min(len(self._front) + last * SEGMENT, self._stored.sealed_size)
@@ -122,7 +137,7 @@ class _Source:
             out.append(reader.open(index, view[place : place + size], index == self.segments - 1))
             place += size
         self._reader = reader
-        return b"".join(out)
+        return raw, b"".join(out)
 
 
 def _take(source: Iterator[int], count: int) -> Iterator[int]:
