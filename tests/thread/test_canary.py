@@ -173,8 +173,7 @@ def test_a_crash_of_the_tool_itself(told: World) -> None:
 
 
 def test_the_daemon_and_its_stream(told: World) -> None:
-    path = told.plans / "aegis.yaml"
-    path.write_text(path.read_text().replace('log: {schedule: "*/15 * * * *", retain: 3 days}', "log: {stream: true}"))
+    told.declare_log("stream: true")
     told.environment |= {"AEGIS_STREAM_SECONDS": "0.5", "POLICY_DB": url(told, quote(HARD, safe=""))}
     with daemon(told) as running_daemon:
         told.ok("-vv", "apply", "-y")

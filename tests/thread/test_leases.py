@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import time
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def test_a_second_run_is_refused_and_the_log_job_is_not(slow: tuple[World, Proxy
         refused = made.aegis("backup", "policy-db", "-y")
         assert refused.code == 5, refused.text
         assert "lease-held" in refused.text
-        for word in (run.name, "root", "backup", "since"):
+        for word in (run.name, f"{getpass.getuser()}@", "backup", "since"):
             assert word in refused.text, f"{word} is not in\n{refused.text}"
         begun = time.monotonic()
         waited = made.aegis("backup", "policy-db", "-y", "--lock-timeout", "3s")

@@ -19,11 +19,7 @@ SLOT = "aegis_policy_db"
 
 def streaming(made: World) -> None:
     """Says in the documents that the log is streamed."""
-    path = made.plans / "aegis.yaml"
-    before = path.read_text()
-    after = before.replace('log: {schedule: "*/15 * * * *", retain: 3 days}', "log: {stream: true, retain: 3 days}")
-    assert after != before
-    path.write_text(after)
+    made.declare_log("stream: true, retain: 3 days")
     made.environment |= {"AEGIS_STREAM_SECONDS": "0.5", "AEGIS_LEASE_SECONDS": "12"}
 
 

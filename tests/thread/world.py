@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.servers.postgresql import PASSWORD as CANARY
 from tests.servers.postgresql import Server, cluster
@@ -114,6 +116,13 @@ class World:
     def journal(self, run: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
 
+    def declare_log(self, text: str) -> None:
+        """Says in the documents how the log is archived."""
+        path = self.plans / "aegis.yaml"
+        changed, count = re.subn(r"log: \{[^}]*\}", f"log: {{{text}}}", path.read_text())
+        assert count == 1
+        path.write_text(changed)
+
     def now(self) -> str:
         return datetime.now(UTC).isoformat()
 
@@ -121,6 +130,8 @@ class World:
 def documents(world_folder: Path, server: Server, repositories: Sequence[str], extra: str = "") -> str:
     """The documents of the tests, as text."""
     places = "\n".join(f"  {name}: {{kind: local, site: seoul, path: ../repositories/{name}}}" for name in repositories)
+    # Half a day from now: no test may see another plan because something fell due while it ran.
+    far = f"{datetime.now(ZoneInfo('Asia/Seoul')) + timedelta(hours=12):%M %H}"
     return f"""\
 aegis: v1
 system: {{name: aegis, timezone: Asia/Seoul, objectives: {{rto: 4h, rpo: 15m}}}}
@@ -140,9 +151,9 @@ stores:
         server: {{data_directory: "{server.data}", binaries: "{server.binaries}", run_as: {server.user or "null"}}}
     backup:
       repositories: [{", ".join(repositories)}]
-      full: {{schedule: "0 2 * * 0", retain: 4 weeks}}
-      incremental: {{schedule: "0 2 * * 1-6", retain: 1 week}}
-      log: {{schedule: "*/15 * * * *", retain: 3 days}}
+      full: {{schedule: "{far} * * 0", retain: 4 weeks}}
+      incremental: {{schedule: "{far} * * 1-6", retain: 1 week}}
+      log: {{schedule: "{far} * * *", retain: 3 days}}
 repositories:
 {places}
 scenarios:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_a_chain_is_byte_for_byte_what_the_servers_own_tool_makes(seed: int) -> 
             for folder in folders:
                 out = w.base / f"plain-{length}-{folder.name}"
                 out.mkdir()
-                shutil.unpack_archive(folder / "base.tar", out, filter="tar")
+                subprocess.run(["tar", "-x", "-f", folder / "base.tar", "-C", out], check=True)
                 shutil.copy(folder / "backup_manifest", out)
                 if name := user():
                     run_as_owner(out, name)
