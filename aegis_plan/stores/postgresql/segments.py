@@ -253,7 +253,8 @@ class Spool:
             if at + 40 > high:
                 break
             mark, info, timeline, address = struct.unpack_from("<HHIQ", data, at - start)
-            if not mark and not any(data[at - start : min(at + PAGE, high) - start]):
+            page_end = min(at + PAGE, high)
+            if not mark and data.count(0, at - start, page_end - start) == page_end - at:
                 continue  # after a switch the rest of a segment is zero
             magic = mark if magic is None else magic
             why = ""

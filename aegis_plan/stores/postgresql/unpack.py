@@ -4,6 +4,7 @@ of links it takes only the ones that PostgreSQL makes for tablespaces, which it 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -148,10 +149,13 @@ class Unpacker:
     locations: dict[str, str] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
     """Paths of the set that is being unpacked, as its manifest spells them."""
+    _known: set[str] = field(default_factory=set)
+    """Folders that were looked at: in place, and no link. A cluster has thousands of files in a few of them."""
 
     def begin_set(self) -> None:
         """Another set of the chain begins; log segments of the one before are of no use any more."""
         self.present = set()
+        self._known = set()
         self.locations = {}
         for entry in self.spool.iterdir():
             if not entry.name.startswith("."):
@@ -206,7 +210,7 @@ class Unpacker:
             patch(target / plain, body, self.block_size)
         else:
             self.present.add(listed)
-            self._file(target / member.path, body, member.mode)
+            self._file(f"{target}/{member.path}", body, member.mode)
         checker.file(listed, member.size, body.crc)
 
     def _folder(self, target: Path, path: str, mode: int) -> None:
@@ -220,12 +224,18 @@ class Unpacker:
                 self._own(place)
         place.chmod(mode & 0o750 | 0o700)
 
-    def _file(self, place: Path, body: Body, mode: int) -> None:
-        if place.is_symlink() or place.is_dir():
-            raise _unexpected(str(place.name), "something else stands in its place")
-        if not place.parent.is_dir():
-            raise _unexpected(str(place.name), "its folder is missing")
-        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    def _file(self, place: str, body: Body, mode: int) -> None:
+        folder, _, name = place.rpartition("/")
+        if folder not in self._known:
+            if os.path.islink(folder) or not os.path.isdir(folder):
+                raise _unexpected(name, "its folder is missing")
+            self._known.add(folder)
+        try:
+            handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR):
+                raise
+            raise _unexpected(name, "something else stands in its place") from None
         try:
             for piece in body.pieces():
                 view = memoryview(piece)
@@ -239,7 +249,7 @@ class Unpacker:
 
     def _log(self, body: Body, folder: str, name: str) -> None:
         if folder == "pg_wal" and _SEGMENT.fullmatch(name):
-            self._file(self.spool / name, body, 0o600)
+            self._file(f"{self.spool}/{name}", body, 0o600)
             return
         for _ in body.pieces():  # notes of the old archiver and summaries mean nothing here
             pass
