@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Proof = Literal["full", "service", "size"]
 """How a stored object was proved: its whole digest compared, by the service's own checksum, or by size alone."""
@@ -30,12 +30,14 @@ class Head:
     """Version mark for `compare_and_set`."""
 
 
-@dataclass(frozen=True)
-class Listed:
-    """One line of a listing."""
+class Listed(NamedTuple):
+    """One line of a listing. A tuple, because a listing may have hundreds of thousands."""
 
     key: str
     size: int
+    tag: str = ""
+    """The storage's own version mark of the object: other bytes under the key have another one. Empty where the storage
+    gives none, so that nothing may be concluded from it."""
 
 
 class Upload(Protocol):

@@ -124,29 +124,33 @@ class LocalRepository:
         folder, _, _ = prefix.rpartition("/")
         self._present()
         try:
-            yield from sorted(
-                (found for found in self._walk(self._root / folder, folder) if found.key.startswith(prefix)),
-                key=lambda found: found.key,
-            )
+            # Keys differ, so that nothing behind them is compared.
+            yield from sorted(self._walk(folder, prefix))
         except OSError as error:
             raise self._failed(error, prefix) from None
 
-    def _walk(self, folder: Path, inside: str) -> Iterator[Listed]:
-        try:
-            entries = list(os.scandir(folder))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            key = f"{inside}/{entry.name}" if inside else entry.name
+    def _walk(self, inside: str, prefix: str) -> Iterator[Listed]:
+        waiting = [inside]
+        while waiting:
+            inside = waiting.pop()
             try:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._walk(folder / entry.name, key)
-                elif entry.is_file(follow_symlinks=False):
-                    yield Listed(key, entry.stat(follow_symlinks=False).st_size)
-            except FileNotFoundError:
+                entries = list(os.scandir(self._root / inside))
+            except (FileNotFoundError, NotADirectoryError):
                 continue
+            for entry in entries:
+                name = entry.name
+                if name.startswith("."):
+                    continue
+                key = f"{inside}/{name}" if inside else name
+                try:
+                    if entry.is_dir(follow_symlinks=False):
+                        if f"{key}/".startswith(prefix) or prefix.startswith(f"{key}/"):
+                            waiting.append(key)
+                    elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
+                        found = entry.stat(follow_symlinks=False)
+                        yield Listed(key, found.st_size, _mark(found))
+                except FileNotFoundError:
+                    continue
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -385,6 +389,11 @@ def _sync(folder: Path) -> None:
         os.fsync(number)
     finally:
         os.close(number)
+
+
+def _mark(found: os.stat_result) -> str:
+    """Of a file as it is: nobody changes its bytes without changing when it was changed, which nobody can set."""
+    return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_ctime_ns}"
 
 
 def _tag(data: bytes) -> str:

@@ -217,7 +217,7 @@ class S3Repository:
 
     def listing(self, prefix: str) -> Iterator[Listed]:
         # SeaweedFS walks folder by folder and gives `a/x` before `a-b/x`, which is not the order of keys.
-        return iter(sorted(self._pages(prefix), key=lambda listed: listed.key))
+        return iter(sorted(self._pages(prefix)))
 
     def _pages(self, prefix: str) -> Iterator[Listed]:
         token: dict[str, str] = {}
@@ -228,7 +228,7 @@ class S3Repository:
             except Refused as refused:
                 raise refused.as_error(self.name, prefix) from None
             for entry in page.get("Contents", ()):
-                yield Listed(entry["Key"].removeprefix(self._prefix), entry["Size"])
+                yield Listed(entry["Key"].removeprefix(self._prefix), entry["Size"], entry.get("ETag", ""))
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}

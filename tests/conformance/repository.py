@@ -139,6 +139,17 @@ class RepositoryConformance:
         assert [found.key for found in repository.listing("v1/s/a/")] == ["v1/s/a/x", "v1/s/a/y/z"]
         assert [found.key for found in repository.listing("")] == names
 
+    def test_a_listing_marks_what_was_changed(self, repository: Repository) -> None:
+        for name in ("marked/one", "marked/two"):
+            repository.put(name, SMALL)
+        first = {found.key: found.tag for found in repository.listing("marked/")}
+        assert all(first.values())
+        repository.delete("marked/one")
+        repository.put("marked/one", SMALL[::-1])
+        second = {found.key: found.tag for found in repository.listing("marked/")}
+        assert second["marked/one"] != first["marked/one"]
+        assert second["marked/two"] == first["marked/two"]
+
     def test_deleting(self, repository: Repository) -> None:
         repository.put("d/one", SMALL)
         repository.put("d/two", SMALL)
