@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -28,11 +29,20 @@ def sign_bytes(message: bytes, key: bytes) -> str:
 def verify_bytes(message: bytes, signature: str, public: str) -> bool:
     """Whether `public` (`ed25519:<base64>`) signed the message. Raises AegisError `signer-malformed`."""
     try:
+        _verifier(public).verify(base64.b64decode(signature, validate=True), message)
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
+
+@lru_cache(64)
+def _verifier(public: str) -> Ed25519PublicKey:
+    try:
         kind, _, text = public.partition(":")
         raw = base64.b64decode(text, validate=True)
         if kind != "ed25519" or len(raw) != 32:
             raise ValueError
-        verifier = Ed25519PublicKey.from_public_bytes(raw)
+        return Ed25519PublicKey.from_public_bytes(raw)
     except ValueError:
         raise AegisError(
             "signer-malformed",
@@ -40,11 +50,6 @@ def verify_bytes(message: bytes, signature: str, public: str) -> bool:
             f"'{public}' is not of the form ed25519:<base64 of 32 bytes>",
             "write what `aegis keys` prints under sealing.signers",
         ) from None
-    try:
-        verifier.verify(base64.b64decode(signature, validate=True), message)
-    except (InvalidSignature, binascii.Error, ValueError):
-        return False
-    return True
 
 
 def digest(record: Record) -> str:
