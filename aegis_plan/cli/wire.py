@@ -171,16 +171,17 @@ class World:
         return [found for name in names if not isinstance(found := self.repositories[name], AegisError)]
 
     def observe(self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = ()) -> Snapshot:
-        """Looks at the world; writes nothing."""
+        """Looks at the world; writes nothing but what the site of this host remembers of catalogs."""
         from aegis_plan.observe.look import observe
 
+        here = site_here(self.documents)
         return observe(
             self.documents,
             self.dispatcher,
             self.repositories,
             self.clock,
             signers=self.documents.sealing.believed if self.documents.sealing else {},
-            cache=None,
+            cache=here.folder if here is not None else None,
             seen=self.written(),
             durations=self.durations(),
             stores=stores,

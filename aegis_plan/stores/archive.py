@@ -67,7 +67,9 @@ def shelf_of(context: Context, store: str) -> Shelf:
             ready[name] = error
         except KeyError:
             continue
-    return records.shelf(context.declared.system.name, store, sealing.believed if sealing else {}, ready, cache=None)
+    return records.shelf(
+        context.declared.system.name, store, sealing.believed if sealing else {}, ready, cache=context.folder
+    )
 
 
 def put_key(
