@@ -1,4 +1,4 @@
-"""Asks every site to look at once and reads every repository: the world as one snapshot. It changes nothing; the only
+"""Asks every site to look at once, then reads every repository: the world as one snapshot. It changes nothing; the only
 thing it may write is the record cache it is given."""
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ def observe(
         site = next((site for site in running.runs_at if site not in down), None) or next(iter(documents.sites), "")
         if running.health is not None and site:
             looks.ask("service", service, site, "look-service", {"service": service}, (f"services/{service}",))
-    shelves = _shelves(documents, names, repositories, signers, cache, seen or {}, down)
+    # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
+    shelves = _shelves(documents, names, repositories, signers, cache, seen or {}, down)
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(

@@ -5,6 +5,7 @@ What it finds wrong it tells; it never repairs, and never believes a record with
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from aegis_plan.catalog.holding import Holding, Shelf
 from aegis_plan.catalog.record import Record, TombstoneRecord
 from aegis_plan.errors import AegisError
-from aegis_plan.repositories import keys
+from aegis_plan.repositories import keys, second
 from aegis_plan.repositories.contract import Repository, read
 from aegis_plan.repositories.recordcache import RecordCache
 from aegis_plan.repositories.view import Looker, View
@@ -51,7 +52,8 @@ def shelf(
     """What the repositories say of one store, over all lineages. One given as an error counts as unreachable.
 
     `seen` is what this site knew before: `<lineage>/<aspect>` to digests of heads. `cache` is a folder that saves
-    reading records again; it is written to only where it exists and may be."""
+    reading records again; it is written to only where it exists and may be. Others may write meanwhile: what seems to
+    be missing is believed only after a second look."""
     reachable = {name: found for name, found in repositories.items() if not isinstance(found, AegisError)}
     memory = RecordCache(cache) if cache is not None else None
     with (
@@ -65,18 +67,24 @@ def shelf(
             return looker.look(reachable[name], remembered, earlier)
 
         first = dict(zip(reachable, beside.map(look, reachable), strict=True))
-        views = dict(first)
+        ended = time.monotonic()
+        views, digests = dict(first), second.digests(first)
+        again = second.doubtful(views, seen)
+        if again:
+            time.sleep(max(0.0, second.SETTLE - (time.monotonic() - ended)))
+            views.update(zip(again, beside.map(lambda name: look(name, first[name]), again), strict=True))
+            digests |= second.digests(views)
+            second.leave_out_unsettled(first, views)
     if memory is not None:
         memory.keep(looker.root, {name: view.changes for name, view in views.items()})
     for name, found in repositories.items():
         if isinstance(found, AegisError):
             views[name] = View(name, str(found))
-    return _told(store, [views[name] for name in repositories], seen)
+    return _told(store, [views[name] for name in repositories], seen, digests)
 
 
-def _told(store: str, views: list[View], seen: Mapping[str, tuple[str, ...]]) -> Shelf:
+def _told(store: str, views: list[View], seen: Mapping[str, tuple[str, ...]], digests: set[str]) -> Shelf:
     known = {identity: entry for view in views for identity, entry in view.records.items()}
-    digests = {digest for _, digest in known.values()}
     ended = {record.target for record, _ in known.values() if isinstance(record, TombstoneRecord)}
     if not any(view.reason for view in views):
         _lost(views, known, digests, seen)

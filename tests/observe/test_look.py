@@ -11,6 +11,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.observe.look import observe
 from aegis_plan.repositories.local import LocalRepository
 from tests.plan.world import LINEAGE, documents
+from tests.repositories.catalogs import Made, Writer
 
 
 class Answers:
@@ -106,6 +107,29 @@ def test_a_repository_that_is_not_there_is_told_with_its_reason(tmp_path: Path) 
     there = next(one for one in seen.stores["policy-db"].shelf.holdings if one.repository == "there")
     assert not there.reachable
     assert "gone" in there.reason
+
+
+class Confirming(Answers):
+    """A server whose slot is confirmed up to a range that was archived right before it was looked at."""
+
+    def __init__(self, made: Made, place: LocalRepository) -> None:
+        super().__init__(site={}, store=PRIMARY, service={"verdict": "pass"})
+        self.made, self.place = made, place
+
+    def poll(self, key: str) -> Progress | Outcome:
+        if self.sent[key].step.startswith("look.store."):
+            self.made.put(self.place)
+        return super().poll(key)
+
+
+def test_the_archive_is_never_read_before_the_server_that_feeds_it(tmp_path: Path) -> None:
+    writer, place = Writer(system="aegis", store="policy-db", lineage=LINEAGE), LocalRepository("here", tmp_path / "h")
+    writer.full().put(place)
+    made = writer.range()
+    answers = Confirming(made, place)
+    repositories = {"here": place, "there": AegisError("x-y", "not there", "gone")}
+    seen = observe(documents(), answers, repositories, SystemClock(), signers=writer.signers, limit=5.0)
+    assert made.id in seen.stores["policy-db"].shelf.holdings[0].held
 
 
 def test_looking_writes_nothing(tmp_path: Path) -> None:
