@@ -25,9 +25,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from aegis_plan.clock import Clock, stamp
 from aegis_plan.errors import AegisError, DamageError, LockedError
-from aegis_plan.journal.collecting import uncollected
 from aegis_plan.journal.entry import FORMAT, OLDEST_READER, Entry, Kind
 from aegis_plan.journal.mirror import Mirror
+from aegis_plan.repositories.collecting import uncollected
 
 NAME = "journal.jsonl"
 LOCK = "journal.lock"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from aegis_plan.journal.collecting import uncollected
 from aegis_plan.journal.entry import Entry
+from aegis_plan.repositories.collecting import uncollected
 
 State = Literal["waiting", "running", "asked", "done", "failed", "skipped", "undone", "undo-failed"]
 SETTLED: frozenset[str] = frozenset({"done", "failed", "skipped", "undone", "undo-failed"})

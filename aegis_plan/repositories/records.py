@@ -14,6 +14,7 @@ from aegis_plan.catalog.holding import Holding, Shelf
 from aegis_plan.catalog.record import Record, TombstoneRecord
 from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys, second
+from aegis_plan.repositories.collecting import uncollected
 from aegis_plan.repositories.contract import Repository, read
 from aegis_plan.repositories.recordcache import RecordCache
 from aegis_plan.repositories.view import Looker, View
@@ -57,22 +58,27 @@ def shelf(
     reachable = {name: found for name, found in repositories.items() if not isinstance(found, AegisError)}
     memory = RecordCache(cache) if cache is not None else None
     with (
+        uncollected(),
         ThreadPoolExecutor(_PARALLEL, thread_name_prefix="shelf-read") as pool,
         ThreadPoolExecutor(_PARALLEL, thread_name_prefix="shelf") as beside,
     ):
         looker = Looker(system, store, signers, pool)
 
-        def look(name: str, earlier: View | None = None) -> View:
-            remembered = memory.known(name, looker.root) if memory is not None and earlier is None else {}
-            return looker.look(reachable[name], remembered, earlier)
+        def look(names: Iterable[str], earlier: Mapping[str, View]) -> dict[str, View]:
+            # Beside each other they are only waited for: verifying takes the processor, and once for sister copies.
+            listings = dict(zip(names, beside.map(lambda name: looker.listing(reachable[name]), names), strict=True))
+            found = {}
+            for name, listing in listings.items():
+                remembered = memory.known(name, looker.root) if memory is not None and name not in earlier else {}
+                found[name] = looker.look(reachable[name], listing, remembered, earlier.get(name))
+            return found
 
-        first = dict(zip(reachable, beside.map(look, reachable), strict=True))
-        ended = time.monotonic()
+        first = look(reachable, {})
         views, digests = dict(first), second.digests(first)
         again = second.doubtful(views, seen)
         if again:
-            time.sleep(max(0.0, second.SETTLE - (time.monotonic() - ended)))
-            views.update(zip(again, beside.map(lambda name: look(name, first[name]), again), strict=True))
+            time.sleep(second.SETTLE)
+            views.update(look(again, first))
             digests |= second.digests(views)
             second.leave_out_unsettled(first, views)
     if memory is not None:

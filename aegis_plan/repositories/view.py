@@ -4,7 +4,6 @@ lacks. It tells what is wrong and never repairs."""
 from __future__ import annotations
 
 import hashlib
-import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -100,17 +99,28 @@ class Looker:
         self._system, self._store, self._signers, self._pool = system, store, signers, pool
         self.root = keys.store_root(system, store)
         self._trust = digest({name: [one] if isinstance(one, str) else list(one) for name, one in signers.items()})
-        self._lock = threading.Lock()
 
-    def look(self, repository: Repository, remembered: Remembered, earlier: View | None = None) -> View:
-        """A view from a fresh listing. Bytes are taken from what is remembered, and records from an `earlier` view,
-        where the listing says that the object is still the same."""
-        view = View(repository.name)
+    def listing(self, repository: Repository) -> dict[str, Listed] | AegisError:
+        """A fresh listing of all that belongs to the store; it may be asked for in several threads."""
         try:
-            view.listed = {listed.key: listed for listed in repository.listing(self.root)}
+            return {listed.key: listed for listed in repository.listing(self.root)}
         except AegisError as error:
-            view.reason = str(error)
+            return error
+
+    def look(
+        self,
+        repository: Repository,
+        listing: dict[str, Listed] | AegisError,
+        remembered: Remembered,
+        earlier: View | None = None,
+    ) -> View:
+        """A view from a listing. Bytes are taken from what is remembered, and records from an `earlier` view, where
+        the listing says that the object is still the same."""
+        view = View(repository.name)
+        if isinstance(listing, AegisError):
+            view.reason = str(listing)
             return view
+        view.listed = listing
         wanted: list[Listed] = []
         for key, listed in view.listed.items():
             room = key[len(self.root) :].split("/", 2)[1:2]
@@ -163,8 +173,7 @@ class Looker:
         return False
 
     def _put(self, view: View, listed: Listed, data: bytes) -> None:
-        with self._lock:  # sister copies are looked at by threads beside each other
-            believed = self._verify(data)
+        believed = self._verify(data)
         record = believed[0]
         right = keys.record(self._system, self._store, record.lineage, record.id)
         if listed.key != right or (record.system, record.store) != (self._system, self._store):

@@ -7,10 +7,25 @@ import json
 from typing import Any
 
 
+def _pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(found)
+    if len(made) != len(found):
+        raise ValueError("a name stands twice in one object")
+    return made
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+# Made once: a catalog has tens of thousands of records.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_refuse)
+
+
 def canonical(value: Any) -> bytes:
     """Sorted keys, no spaces, UTF-8. Raises ValueError for numbers that JSON does not know."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _ENCODER.encode(value).encode()
 
 
 def digest(value: Any) -> str:
@@ -20,17 +35,7 @@ def digest(value: Any) -> str:
 
 def parse(data: bytes) -> Any:
     """JSON in which no name stands twice in one object. Raises ValueError."""
-
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(found)
-        if len(made) != len(found):
-            raise ValueError("a name stands twice in one object")
-        return made
-
-    def refuse(word: str) -> Any:
-        raise ValueError(f"{word} is no number of JSON")
-
     try:
-        return json.loads(data.decode(), object_pairs_hook=pairs, parse_constant=refuse)
+        return _DECODER.decode(data.decode())
     except RecursionError:
         raise ValueError("nested too deeply") from None
