@@ -3,6 +3,7 @@ spans of time that can be reached with them. Pure; built once from a shelf, line
 
 from __future__ import annotations
 
+import weakref
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,10 @@ from aegis_plan.stores.contract import Window
 from aegis_plan.stores.postgresql.positions import SEGMENT, Position, parse, parse_lsn, segment_floor
 
 FOREVER = 2**64
+_Span = tuple[int, int, LogRecord]
+"""A range with the LSNs that it begins and ends at."""
+_FOLDED: dict[int, dict[frozenset[str], dict[str, LineageArchive]]] = {}
+"""By identity of a shelf that is alive, and by what was left out."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +142,20 @@ class LineageArchive:
         return pieces[index].end if index >= 0 else None
 
 
-def archive(shelf: Shelf, without: Sequence[str] = ()) -> dict[str, LineageArchive]:
-    """The lineages of a store, from what the repositories hold, leaving out those `without`."""
-    alive = living(shelf, without)
-    lineages = {record.lineage for record in (*alive.sets, *alive.log)}
-    return {lineage: _lineage(lineage, alive) for lineage in sorted(lineages)}
+def archive(shelf: Shelf, without: Sequence[str] = ()) -> Mapping[str, LineageArchive]:
+    """The lineages of a store, from what the repositories hold, leaving out those `without`.
+
+    One shelf is folded once, for all who ask while it is there: nobody changes what they are given."""
+    place = id(shelf)
+    if place not in _FOLDED:
+        _FOLDED[place] = {}
+        weakref.finalize(shelf, _FOLDED.pop, place, None)
+    folded, left_out = _FOLDED[place], frozenset(without)
+    if left_out not in folded:
+        alive = living(shelf, without)
+        lineages = {record.lineage for record in (*alive.sets, *alive.log)}
+        folded[left_out] = {lineage: _lineage(lineage, alive) for lineage in sorted(lineages)}
+    return folded[left_out]
 
 
 def windows(lineages: Mapping[str, LineageArchive]) -> tuple[Window, ...]:
@@ -210,7 +224,7 @@ def _lineage(lineage: str, alive: Living) -> LineageArchive:
     )
     _chain(one)
     one.accepted = [(parse(gap.begin).lsn, parse(gap.end).lsn) for gap in alive.gaps if gap.lineage == lineage]
-    ranges: dict[int, list[LogRecord]] = defaultdict(list)
+    ranges: dict[int, list[_Span]] = defaultdict(list)
     ancestors: dict[int, list[tuple[int, int]]] = {}
     for record in one.log:
         if record.details.get("history"):
@@ -218,8 +232,8 @@ def _lineage(lineage: str, alive: Living) -> LineageArchive:
             one.histories.append(record)
             ancestors[timeline] = switches(record)
         else:
-            timeline = parse(record.begin).timeline
-            ranges[timeline].append(record)
+            timeline, begin = parse(record.begin)
+            ranges[timeline].append((begin, parse(record.end).lsn, record))
         _born(one, timeline, record.written)
     for found in one.promised:
         timeline = set_timeline(found)
@@ -286,12 +300,11 @@ def _chain(one: LineageArchive) -> None:
     one.chains = list(chains.values())
 
 
-def _cover(one: LineageArchive, path: int, ranges: Mapping[int, list[LogRecord]]) -> None:
+def _cover(one: LineageArchive, path: int, ranges: Mapping[int, list[_Span]]) -> None:
     clipped: list[Range] = []
     lost: list[tuple[int, int, int]] = []
     for timeline, upto in one.paths[path]:
-        for record in ranges.get(timeline, ()):
-            begin, end = parse(record.begin).lsn, parse(record.end).lsn
+        for begin, end, record in ranges.get(timeline, ()):
             if begin >= upto and not (begin == upto == end):
                 continue
             whole = end <= upto

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aegis_plan.stores.contract import Ask, Exposure
 from aegis_plan.stores.postgresql.chains import LineageArchive, archive
 from aegis_plan.stores.postgresql.facts import archive_end, covered_until, seen
 
 
-def exposure(ask: Ask, lineages: dict[str, LineageArchive] | None = None) -> Exposure:
+def exposure(ask: Ask, lineages: Mapping[str, LineageArchive] | None = None) -> Exposure:
     """0 when all that the primary has flushed is archived, else the time since the end of what can be brought back;
     unknown where nothing can."""
     known = archive(ask.look.shelf) if lineages is None else lineages

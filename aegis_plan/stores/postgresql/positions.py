@@ -12,7 +12,7 @@ SEGMENT = 16 * 2**20
 """Bytes of a segment where the server says nothing else."""
 
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
-_POSITION = re.compile(r"([0-9]{1,10})/([0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8})")
+_POSITION = re.compile(r"([0-9]{1,10})/([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
 
 class Position(NamedTuple):
@@ -44,7 +44,8 @@ def parse(text: str) -> Position:
     match = _POSITION.fullmatch(text.strip())
     if not match:
         raise _invalid(text)
-    return Position(int(match.group(1)), parse_lsn(match.group(2)))
+    timeline, high, low = match.groups()
+    return Position(int(timeline), int(high, 16) << 32 | int(low, 16))
 
 
 def segment_floor(lsn: int, size: int = SEGMENT) -> int:
