@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +24,12 @@ _LARGEST = 2 << 30
 """Bytes of the file above which it is begun anew: catalogs of stores and repositories that are no more stay in it."""
 _PATIENCE = 2.0
 """Seconds to wait for another process; a look does not wait longer for what only saves it time."""
+_STALE = 24 * 3600.0
+_AGAIN = 16
+"""Copies that are read again in one look though nothing seems to have changed, those first that were not read for the
+longest time and for a day at least: a disk that lets bytes rot does not say so in a listing."""
 _TABLES = """
-create table if not exists copy (repository text, root text, key text, size integer, tag text, hash blob,
+create table if not exists copy (repository text, root text, key text, size integer, tag text, hash blob, at real,
     primary key (repository, root, key)) without rowid;
 create table if not exists body (hash blob primary key, data blob);
 """
@@ -37,7 +42,7 @@ class Changes:
     read: list[tuple[Listed, bytes]] = field(default_factory=list)
     """Read anew, verified, with the line of the listing that it was read for."""
     gone: list[str] = field(default_factory=list)
-    """Remembered before and not listed any more."""
+    """Not listed any more, or not what is remembered."""
 
 
 class RecordCache:
@@ -48,19 +53,24 @@ class RecordCache:
         self._folder, self._path = folder, folder / FILE
 
     def known(self, repository: str, root: str) -> dict[str, tuple[Listed, bytes]]:
-        """By key: the line of the listing that was read for, and the bytes that were read."""
+        """By key: the line of the listing that was read for, and the bytes that were read. A few of the oldest are left
+        out, so that they are read again."""
         query = (
-            "select key, size, tag, data from copy join body on copy.hash = body.hash where repository = ? and root = ?"
+            "select key, size, tag, data, at from copy join body on copy.hash = body.hash"
+            " where repository = ? and root = ?"
         )
         try:
             with self._opened("ro") as database:
                 rows = database.execute(query, (repository, root)).fetchall()
         except (sqlite3.Error, OSError):
             return {}
+        limit = time.time() - _STALE
+        old = sorted((row[4], row[0]) for row in rows if isinstance(row[4], float) and row[4] < limit)
+        again = {key for _, key in old[:_AGAIN]}
         return {
             key: (Listed(key, size, tag), data)
-            for key, size, tag, data in rows
-            if isinstance(key, str) and isinstance(data, bytes)
+            for key, size, tag, data, _ in rows
+            if isinstance(data, bytes) and key not in again
         }
 
     def keep(self, root: str, changes: Mapping[str, Changes]) -> None:
@@ -108,12 +118,13 @@ class RecordCache:
         read: Sequence[tuple[Listed, bytes]],
         gone: Sequence[str],
     ) -> None:
+        now = time.time()
         marked = [(listed, hashlib.sha256(data).digest(), data) for listed, data in read if listed.tag]
         # A body that was altered here would stay behind its right hash for ever, were it not replaced.
         database.executemany("insert or replace into body values (?, ?)", [(mark, data) for _, mark, data in marked])
         database.executemany(
-            "insert or replace into copy values (?, ?, ?, ?, ?, ?)",
-            [(repository, root, listed.key, listed.size, listed.tag, mark) for listed, mark, _ in marked],
+            "insert or replace into copy values (?, ?, ?, ?, ?, ?, ?)",
+            [(repository, root, listed.key, listed.size, listed.tag, mark, now) for listed, mark, _ in marked],
         )
         database.executemany(
             "delete from copy where repository = ? and root = ? and key = ?", [(repository, root, key) for key in gone]

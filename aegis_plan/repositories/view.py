@@ -138,6 +138,8 @@ class Looker:
                 view.note(listed.key, "unreadable-record", str(answer))
             elif self._take(view, listed, answer):
                 view.changes.read.append((listed, answer))
+            else:
+                view.changes.gone.append(listed.key)
         return view
 
     def _again(self, view: View, listed: Listed, remembered: Remembered, earlier: View | None) -> bool:

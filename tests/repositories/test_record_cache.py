@@ -112,6 +112,28 @@ def test_an_object_without_a_mark_is_always_read(here: Here) -> None:
     assert here.taken() == {"one": [], "two": sorted(each.key for each in here.made)}
 
 
+def test_what_was_not_read_for_long_is_read_again_a_little_at_a_time(here: Here) -> None:
+    for _ in range(20):
+        here.made.append(here.writer.range())
+        here.made[-1].put(*here.places.values())
+    here.places["two"].mark = lambda listed: listed._replace(tag="as ever")  # what rots changes no mark
+    here.look()
+    path = here.folder / "two" / here.made[1].key
+    path.write_bytes(bytes(path.stat().st_size))
+    assert kinds(here.look()) == []
+    with here.database() as database:
+        database.execute("update copy set at = 1.0 where repository = 'two'")
+        database.execute("update copy set at = 0.5 where key = ?", (here.made[1].key,))
+    here.taken()
+    assert kinds(here.look()) == [("two", "unreadable-record")]
+    assert len(set(here.taken()["two"])) == 16
+    for _ in range(3):
+        assert kinds(here.look()) == [("two", "unreadable-record")]
+    here.taken()
+    here.look()
+    assert set(here.taken()["two"]) == {here.made[1].key}
+
+
 def forged(made: Made) -> bytes:
     """The record as somebody who is not listed would sign it, under the name of one who is."""
     stranger = Writer()
@@ -148,7 +170,7 @@ def test_a_forgery_in_the_memory_does_not_make_up_a_record(here: Here) -> None:
     with here.database() as database:
         database.execute("insert into body values (?, ?)", (b"h", made.data))
         database.execute(
-            "insert into copy values ('one', 'v1/s/stores/x/', ?, ?, ?, ?)",
+            "insert into copy values ('one', 'v1/s/stores/x/', ?, ?, ?, ?, 1e12)",
             (made.key, listed.size, listed.tag, b"h"),
         )
     shelf = here.look()
