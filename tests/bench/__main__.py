@@ -25,7 +25,7 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     starts()
     # Each in a process of its own, so that its memory is its own.
-    for module, words in (("executor", []), ("planning", []), ("postgresql", sys.argv[1:])):
+    for module, words in (("executor", []), ("planning", []), ("catalog", []), ("postgresql", sys.argv[1:])):
         subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], cwd=ROOT, check=True)
 
 
