@@ -87,7 +87,7 @@ class View:
             elif listed.size != stored.sealed_size:
                 detail = f"{stored.name} of {record.id} has {listed.size} bytes instead of {stored.sealed_size}"
                 yield stored.key, "wrong-size", detail
-        first = keys.data_key(record.system, record.store, record.lineage, record.key, 0).removesuffix("0000.json")
+        first = keys.data_key_prefix(record.system, record.store, record.lineage, record.key)
         if first not in self.data_keys:
             yield first, "unreadable-keys", f"no wrapped data key of {record.id} is there"
 
