@@ -177,7 +177,7 @@ def hole(where: str, at: Position, said: str) -> AegisError:
         "log-hole",
         "the log has a hole",
         f"{where}: the server no longer has its log from {at} on ({said})",
-        "`aegis plan` takes a full, from which the log is whole again; `accept-gap` records the hole",
+        "`aegis plan` takes a full, from which the log is whole again",
     )
 
 
