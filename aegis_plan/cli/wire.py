@@ -171,7 +171,7 @@ class World:
         return [found for name in names if not isinstance(found := self.repositories[name], AegisError)]
 
     def observe(self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = ()) -> Snapshot:
-        """Looks at the world; writes nothing but what the site of this host remembers of catalogs."""
+        """Looks at the world and writes nothing; what a site remembers of catalogs it learns from its own jobs."""
         from aegis_plan.observe.look import observe
 
         here = site_here(self.documents)

@@ -1,5 +1,5 @@
-"""Asks every site to look at once, then reads every repository: the world as one snapshot. It changes nothing; the only
-thing it may write is the record cache it is given."""
+"""Asks every site to look, then reads every repository: the world as one snapshot. It changes nothing and writes
+nowhere."""
 
 from __future__ import annotations
 
@@ -226,7 +226,9 @@ def _shelves(
         used = backup.repositories if backup is not None else ()
         open_ = {name: _reachable(documents, name, repositories, down) for name in used}
         try:
-            return shelf(documents.system.name, store, signers, open_, cache=cache, seen=seen.get(store, {}))
+            return shelf(
+                documents.system.name, store, signers, open_, cache=cache, remember=False, seen=seen.get(store, {})
+            )
         except AegisError as error:
             return Shelf(
                 store=store,

@@ -48,13 +48,14 @@ def shelf(
     repositories: Mapping[str, Repository | AegisError],
     *,
     cache: Path | None,
+    remember: bool = True,
     seen: Mapping[str, tuple[str, ...]] = {},
 ) -> Shelf:
     """What the repositories say of one store, over all lineages. One given as an error counts as unreachable.
 
     `seen` is what this site knew before: `<lineage>/<aspect>` to digests of heads. `cache` is a folder that saves
-    reading records again; it is written to only where it exists and may be. Others may write meanwhile: what seems to
-    be missing is believed only after a second look."""
+    reading records again; what was read is written there only to `remember` it, and where the folder exists. Others
+    may write meanwhile: what seems to be missing is believed only after a second look."""
     reachable = {name: found for name, found in repositories.items() if not isinstance(found, AegisError)}
     memory = RecordCache(cache) if cache is not None else None
     with (
@@ -81,7 +82,7 @@ def shelf(
             views.update(look(again, first))
             digests |= second.digests(views)
             second.leave_out_unsettled(first, views)
-    if memory is not None:
+    if memory is not None and remember:
         memory.keep(looker.root, {name: view.changes for name, view in views.items()})
     for name, found in repositories.items():
         if isinstance(found, AegisError):
