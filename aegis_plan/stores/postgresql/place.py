@@ -38,6 +38,12 @@ def layout(place: Place) -> Layout:
     return Layout(final=final, staging=staging, spool=Path(f"{staging}.wal"), inside=inside)
 
 
+def free_bytes(where: Layout) -> int:
+    """Bytes that are free where data is staged."""
+    room = os.statvfs(where.final if where.inside else where.final.parent)
+    return room.f_bavail * room.f_frsize
+
+
 def tablespace_final(place: Place, oid: str, location: str) -> Path:
     """Where a tablespace is served from after the restore."""
     return Path(f"{place.data_directory.rstrip('/')}.tablespaces") / oid if place.beside else Path(location)

@@ -33,10 +33,10 @@ _STALE = re.compile(
 )
 
 
-def check_place(context: Context, params: StageParams) -> None:
+def check_host(context: Context, params: StageParams) -> None:
     """Refuses a place that this host cannot offer, before anything is fetched.
 
-    Raises AegisError `place-not-here`, `binaries-wrong-version`, `place-occupied`, `no-space`."""
+    Raises AegisError `place-not-here`, `binaries-wrong-version`, `place-occupied`."""
     place, where = params.place, places.layout(params.place)
     if not where.final.parent.is_dir():
         raise AegisError(
@@ -59,8 +59,12 @@ def check_place(context: Context, params: StageParams) -> None:
         raise AegisError(
             "place-occupied", "the place beside is not empty", str(where.final), "name a folder that does not exist"
         )
-    room = os.statvfs(where.final if where.inside else where.final.parent)
-    free = room.f_bavail * room.f_frsize
+
+
+def check_room(params: StageParams) -> None:
+    """Refuses a place without room. Raises AegisError `no-space`."""
+    where = places.layout(params.place)
+    free = places.free_bytes(where)
     if params.need_bytes is not None and free < params.need_bytes:
         raise AegisError(
             "no-space",
@@ -98,14 +102,16 @@ class Stage:
     def act(self, context: Context) -> Done:
         params = StageParams.model_validate(context.attempt.params)
         account(params.place.run_as)
-        check_place(context, params)
+        check_host(context, params)
         where = places.layout(params.place)
         note = places.read_note(where.staging)
         if note and note.get("state") == "staged" and places.ours(where.staging, context):
             if params.tail and note.get("tail") != params.tail:
                 return self._extend(context, params, where, note)
             return Done(dict(note["outputs"]))
+        # What a killed attempt left takes room that this one needs.
         self._clean(context, where, note)
+        check_room(params)
         try:
             return self._stage(context, params, where)
         except BaseException:
