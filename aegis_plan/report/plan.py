@@ -126,8 +126,7 @@ def _show_steps(plan: Plan, out: Console) -> None:
         word = "is put back if a later one fails"
         if backs:
             gone = ", ".join(step.id for step in backs)
-            others = f", and so is what other subjects than {_subjects(backs)} had" if len(touched) > len(backs) else ""
-            word = f"is put back if one before {gone} fails{others}. From {gone} on the old data of {_subjects(backs)} "
+            word = f"is put back if one before {gone} fails. From {gone} on the old data of {_subjects(backs)} "
             word += "is gone and nothing of it can be put back: what fails then waits for 'aegis resume'"
         elif last:
             done = f"{', '.join(last)} {'is' if len(last) == 1 else 'are'} done"

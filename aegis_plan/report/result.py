@@ -51,7 +51,8 @@ def show_result(result: Result, out: Console) -> None:
         show_achieved(result, out)
     for step in result.steps:
         held = step.state == "waiting" and step.cause
-        if (step.state in ("failed", "undo-failed") or held) and step.trouble:
+        # What failed and was taken back says why as well: only what failed has a trouble then.
+        if (step.state in ("failed", "undo-failed", "undone") or held) and step.trouble:
             trouble = step.trouble
             line = Text(f"{step.id} ", style="name").append(f"error[{trouble.get('code')}]", style="bad")
             out.print(line.append(f": {letters(out, str(trouble.get('summary')))}"))

@@ -106,6 +106,8 @@ class Accept:
         if places.ours(where.final, context):
             (where.final / places.NOTE).unlink()
         places.remove(where.spool, context)
+        if where.inside and where.staging.is_dir() and not any(where.staging.iterdir()):
+            where.staging.rmdir()
         return Done(outputs)
 
     def undo(self, context: Context) -> Done:

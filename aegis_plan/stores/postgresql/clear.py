@@ -86,7 +86,8 @@ def refuse(context: Context, params: ClearParams, old: olddata.Old) -> None:
                 "save the old data directory by hand; a plan with --to TIME goes back to the archive's end without it",
             )
         if params.tail_begin is not None and left.get("end"):
-            need += max(0, parse(left["end"]).lsn - parse(params.tail_begin).lsn)
+            # Staged, and copied by the replay.
+            need += 2 * max(0, parse(left["end"]).lsn - parse(params.tail_begin).lsn)
     olddata.refuse_unless_plain(old, params.lineage.rpartition("-")[2])
     check_space(params.place, params.keep, need, context)
 
@@ -136,10 +137,22 @@ def _out_of_reach(lay: dict[str, Any]) -> None:
         stat = os.lstat(source)
         if [stat.st_dev, stat.st_ino] != move["is"] or os.path.lexists(target):
             raise taken(source)
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        os.rename(source, target)
+        try:
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            os.rename(source, target)
+        except OSError as error:
+            raise _stuck(source, error) from None
         places.sync_folder(target.parent)
         places.sync_folder(source.parent)
+
+
+def _stuck(folder: Path, error: OSError) -> AegisError:
+    return AegisError(
+        "old-data-not-removed",
+        "the old data could not be removed",
+        f"{error.filename or folder}: {error.strerror}",
+        "mend that, then `aegis resume`; a part of it may be gone, so that nothing else leads on",
+    )
 
 
 def erase(context: Context, folder: Path) -> None:
@@ -161,12 +174,7 @@ def erase(context: Context, folder: Path) -> None:
         folder.rmdir()
         places.sync_folder(folder.parent)
     except OSError as error:
-        raise AegisError(
-            "old-data-not-removed",
-            "the old data could not be removed",
-            f"{error.filename or folder}: {error.strerror}",
-            "mend that, then `aegis resume`; a part of it is gone, so that nothing else leads on",
-        ) from None
+        raise _stuck(folder, error) from None
 
 
 def away(context: Context, params: ClearParams, lay: dict[str, Any]) -> None:

@@ -106,12 +106,13 @@ def place_of(ask: Ask, name: str, here: Seen | None, beside: str | None) -> Plac
 
 
 def fate_without_room(
-    ask: Ask, name: str, here: Seen | None, need: int, tail: int, beside: str | None, server: Server
+    ask: Ask, name: str, here: Seen | None, need: int, more: int, beside: str | None, server: Server
 ) -> PlanFinding | str | None:
     """What becomes of the old data before the restored data is staged, where there is no room for both: `no`, or the
     path to which it goes. None where there is room; a refusal where that is not allowed or does not help.
 
-    `tail` are bytes of log that only the old data has."""
+    `more` is what a restore may take beyond `need` at most: behind a removal a disk that fills is worse than a refusal
+    before it."""
     free = here.look.free_bytes if here is not None else None
     if here is None or free is None or beside is not None or free >= need:
         return None
@@ -119,15 +120,15 @@ def fate_without_room(
     used = here.look.used_bytes if here.look.data_directory in ("readable", "damaged") else 0
     there = f"at {server.data_directory} on {name}"
     way = "restore --beside a folder on another disk"
-    if used is not None and free + used < need + tail:
+    if used is not None and free + used < need + more:
         without = f", and only {sized(free + used)} would be without the old data" if used else ""
         return problem(
             ask,
             "error",
             "no-room",
             "there is no room for the restored data",
-            f"{sized(need + tail)} are needed {there}, {sized(free)} are free{without}",
-            f"free {sized(need + tail - free - used)} there, or {way}",
+            f"{sized(need + more)} are needed {there}, {sized(free)} are free{without}",
+            f"free {sized(need + more - free - used)} there, or {way}",
         )
     if keep == "beside":
         then = f", which leaves {sized(free + used)}" if used is not None else ""

@@ -203,6 +203,8 @@ class ProveParams(StageParams):
     """`no`, or the absolute path to which the old data goes."""
     proved: str | None = None
     """Step that proved all but what `tail` adds."""
+    followed: bool = False
+    """Whether such a step follows, for which the log is kept."""
 
 
 class ClearParams(Frozen):

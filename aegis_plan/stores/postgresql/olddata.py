@@ -86,7 +86,7 @@ def size(old: Old, check: Callable[[], None]) -> int:
 
 def _files(folder: Path) -> Iterator[os.stat_result]:
     for base, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".aegis-")]
+        folders[:] = [name for name in folders if not name.startswith(".aegis-") and name != "lost+found"]
         for name in names:
             with contextlib.suppress(OSError):
                 yield os.lstat(os.path.join(base, name))
@@ -111,6 +111,9 @@ def refuse_unless_plain(old: Old, major: str) -> None:
             if other:
                 why = why or f"the folder of tablespace {oid}, {folder}, also holds {', '.join(other[:3])}"
     for folder in old.folders:
+        above = folder if os.path.ismount(folder) else folder.parent
+        if not os.access(above, os.W_OK | os.X_OK):
+            why = why or f"this site may not write into {above}"
         if folder == old.log and os.path.ismount(folder):
             continue
         nested = _mounted_inside(folder)

@@ -115,10 +115,8 @@ def make(folder: Path, ids: tuple[int, int] | None, **note: Any) -> None:
         ) from None
 
 
-def remove(folder: Path, context: Context) -> None:
-    """Removes a folder of this run; one that is not there is fine. Raises AegisError `staging-occupied`."""
-    if not folder.is_symlink() and not folder.exists():
-        return
+def refuse_foreign(folder: Path, context: Context) -> None:
+    """Raises AegisError `staging-occupied` where something lies that is not of this run."""
     if occupied(folder) and not ours(folder, context):
         raise AegisError(
             "staging-occupied",
@@ -126,6 +124,13 @@ def remove(folder: Path, context: Context) -> None:
             str(folder),
             "look at it; when it is of no use, move it away, then `aegis resume`",
         )
+
+
+def remove(folder: Path, context: Context) -> None:
+    """Removes a folder of this run; one that is not there is fine. Raises AegisError `staging-occupied`."""
+    if not folder.is_symlink() and not folder.exists():
+        return
+    refuse_foreign(folder, context)
     # The note goes last: a removal that was killed must still be known as ours.
     for entry in folder.iterdir():
         if entry.name == NOTE:

@@ -34,8 +34,11 @@ SCRATCH = 256 << 20
 def check_space(place: Any, keep: str, need: int, context: Context) -> None:
     """Refuses old data whose going would not make room enough, or that has no place to go to. Counts files.
 
-    Raises AegisError `no-space`, `old-data-entangled`, `old-data-place`."""
+    Raises AegisError `no-space`, `old-data-place`, `staging-occupied`."""
     where = places.layout(place)
+    # What would keep data from being staged has to show while the old is there.
+    for folder in (where.staging, where.spool):
+        places.refuse_foreign(folder, context)
     if not where.final.is_dir():
         return
     old, on = olddata.find(where.final), olddata.device(where.final)
@@ -100,7 +103,7 @@ class Prove(Stage):
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         context.mark("proved", **outputs)
-        if params.proved is not None:
+        if not params.followed:
             shutil.rmtree(scratch, ignore_errors=True)
         return Done(outputs)
 

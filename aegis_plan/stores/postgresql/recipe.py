@@ -48,6 +48,8 @@ class Recovery:
     facts: Facts
     fate: str | None = None
     """What becomes of the old data before anything is staged: `no` or a path; None where there is room for both."""
+    need_alone: int = 0
+    """`need`, and the log once more, which a replay copies into the data directory until its next checkpoint."""
     steps: list[Step] = field(default_factory=list)
 
     def id(self, name: str) -> str:
@@ -99,8 +101,10 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
 
     facts: list[Fact] = [fact(draft.facts, f"{ask.name}/newest-set"), *lost]
     if here is not None and here.look.free_bytes is not None and not aside:
-        least = draft.need - (here.look.used_bytes or draft.need if draft.fate is not None else 0)
-        facts.append(Fact(name=f"{member}/free-bytes", value=here.look.free_bytes, at_least=float(max(0, least))))
+        used = here.look.used_bytes
+        alone = 0 if used is None else draft.need_alone - used
+        least = draft.need if draft.fate is None else max(0, alone)
+        facts.append(Fact(name=f"{member}/free-bytes", value=here.look.free_bytes, at_least=float(least)))
     stored: list[SetRecord | LogRecord] = [*point.sets, *point.log]
     sealed = sum(part.sealed_size for record in stored for part in record.objects)
     target_lsn = None
@@ -193,7 +197,7 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
             stage=stage,
         ),
         builds_on=(stage,),
-        estimate=estimate(ask, "replay", _log_bytes(point)),
+        estimate=estimate(ask, "replay", log_bytes(point)),
     )
     if aside:
         return
@@ -304,7 +308,8 @@ def _lsn(text: str) -> int:
     return parse(text).lsn if text.count("/") == 2 else parse_lsn(text)
 
 
-def _log_bytes(point: RecoveryPoint) -> int:
+def log_bytes(point: RecoveryPoint) -> int:
+    """Bytes of the log that a replay reads."""
     return sum(part.plain_size for record in point.log for part in record.objects)
 
 

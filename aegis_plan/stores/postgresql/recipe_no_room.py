@@ -19,7 +19,7 @@ def prove(draft: Recovery, params: StageParams, facts: tuple[Fact, ...], size: i
         "prove",
         f"fetch and verify all that {draft.ask.name} is restored from",
         "there is no room to stage it beside the old data, which goes only when all of this is whole",
-        _proving(draft, params),
+        _proving(draft, params).model_copy(update={"followed": draft.tail is not None}),
         facts=facts,
         estimate=estimate(draft.ask, "prove", size),
     )
@@ -47,7 +47,7 @@ def clear(draft: Recovery, params: StageParams, proved: str) -> str:
         lineage=params.lineage,
         owner=_owner(draft),
         keep=fate,
-        need_bytes=draft.need,
+        need_bytes=draft.need_alone,
         tail=params.tail,
         tail_begin=draft.tail if params.tail is not None else None,
     )
@@ -78,7 +78,8 @@ def clear(draft: Recovery, params: StageParams, proved: str) -> str:
 
 def _proving(draft: Recovery, params: StageParams) -> ProveParams:
     assert draft.fate is not None
-    return ProveParams(**dict(params), member=draft.member, owner=_owner(draft), keep=draft.fate)
+    known = {**dict(params), "need_bytes": draft.need_alone}
+    return ProveParams(**known, member=draft.member, owner=_owner(draft), keep=draft.fate)
 
 
 def _owner(draft: Recovery) -> str | None:

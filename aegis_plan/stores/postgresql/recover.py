@@ -12,7 +12,7 @@ from aegis_plan.stores.postgresql.destination import fate_without_room, member_t
 from aegis_plan.stores.postgresql.facts import Seen, problem, seen
 from aegis_plan.stores.postgresql.points import Reached, reach
 from aegis_plan.stores.postgresql.positions import parse
-from aegis_plan.stores.postgresql.recipe import Recovery, write_recipe
+from aegis_plan.stores.postgresql.recipe import Recovery, log_bytes, write_recipe
 
 SPARE = 64 * 2**20
 """Bytes that a restore needs beyond data and log: the replay's own files and a first segment."""
@@ -69,7 +69,9 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
             )
         )
     need = _need(point)
-    fate = fate_without_room(ask, name, here, need, _tail_bytes(here, tail), beside, server)
+    replayed = log_bytes(point)
+    more = replayed + 2 * _tail_bytes(here, tail)
+    fate = fate_without_room(ask, name, here, need, more, beside, server)
     if isinstance(fate, PlanFinding):
         findings.append(fate)
         fate = None
@@ -82,7 +84,9 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     if beside is None:
         findings.extend(others(ask, name))
     findings.extend(_shelf(ask, without))
-    draft = Recovery(ask, name, server, here, place, found, target, tail, need, store_facts(ask.look), fate)
+    draft = Recovery(
+        ask, name, server, here, place, found, target, tail, need, store_facts(ask.look), fate, need + replayed
+    )
     write_recipe(draft, beside is not None)
     sets = point.sets
     what = "set " + sets[0].set + (f" with {len(sets) - 1} incrementals" if len(sets) > 1 else "")
