@@ -11,6 +11,12 @@ import click
 
 from aegis_plan.cli.planning import Asked
 
+give_up_option = click.option(
+    "--give-up-old-data",
+    is_flag=True,
+    help="Where there is no room for both, remove the old data first; that step waits for an approval of its own.",
+)
+
 
 def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds `--scenario`, `--store` and their kin, and hands them over as one `asked`."""
@@ -26,6 +32,7 @@ def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
             sites_down=options.pop("site_down"),
             beside=options.pop("beside"),
             member=options.pop("member"),
+            give_up_old_data=options.pop("give_up_old_data"),
         )
         return function(*args, asked=asked, **options)
 
@@ -44,6 +51,7 @@ def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 help="Restore into a folder, touch no server.",
             ),
             click.option("--member", metavar="NAME", help="Restore onto this server of the store."),
+            give_up_option,
         )
     ):
         wrapped = option(wrapped)

@@ -41,6 +41,7 @@ class Asked:
     beside: Path | None = None
     member: str | None = None
     only: tuple[str, ...] = ()
+    give_up_old_data: bool = False
 
     @property
     def any(self) -> bool:
@@ -67,7 +68,11 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
         require_known("site", site, documents.sites)
     recovering = asked.scenario or asked.to or asked.before or asked.beside
     if not recovering:
-        for name, value in (("--failed-at", asked.failed_at), ("--member", asked.member)):
+        for name, value in (
+            ("--failed-at", asked.failed_at),
+            ("--member", asked.member),
+            ("--give-up-old-data", asked.give_up_old_data),
+        ):
             if value:
                 raise UsageError(
                     "options-contradict",
@@ -83,6 +88,13 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
             "--to and --before both say where to go back to",
             "--before TIME finds the last moment before an infection, --to TIME is the moment itself",
         )
+    if asked.beside and asked.give_up_old_data:
+        raise UsageError(
+            "options-contradict",
+            "these options make no sense together",
+            "--beside touches no old data, and --give-up-old-data removes it",
+            "leave one of them out",
+        )
     if not asked.scenario and not asked.stores:
         raise UsageError(
             "options-contradict",
@@ -95,6 +107,8 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
         names = {member for store in documents.stores.values() for member in store.members}
         require_known("member", asked.member, dict.fromkeys(names))
         options["member"] = asked.member
+    if asked.give_up_old_data:
+        options["give_up_old_data"] = True
     to = asked.to or "latest"
     if to != "latest" and not _POSITION.fullmatch(to):
         to = when(to)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from aegis_plan.cli.options import acting_options
+from aegis_plan.cli.options import acting_options, give_up_option
 from aegis_plan.cli.session import Session, pass_session
 
 
@@ -17,6 +17,7 @@ from aegis_plan.cli.session import Session, pass_session
 @click.option("--failed-at", metavar="TIME", help="When it broke; RTA and RPA count from here.")
 @click.option("--beside", metavar="PATH", type=click.Path(path_type=Path), help="Into a folder, touching no server.")
 @click.option("--member", metavar="NAME", help="Onto this server of the store.")
+@give_up_option
 @click.option("--only", metavar="PART", multiple=True, help="Only this part, such as database/policies.")
 @acting_options
 @pass_session
@@ -28,6 +29,7 @@ def command(
     failed_at: str | None,
     beside: Path | None,
     member: str | None,
+    give_up_old_data: bool,
     only: tuple[str, ...],
     yes: bool,
     approved: str | None,
@@ -50,6 +52,7 @@ def command(
         beside=beside,
         member=member,
         only=only,
+        give_up_old_data=give_up_old_data,
     )
     intent = intent_of(asked, loaded.documents)
     with world(loaded.documents, loaded.digest) as seen:

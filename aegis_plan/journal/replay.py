@@ -142,7 +142,7 @@ def _sent(run: RunState, entry: Entry) -> None:
     verb = entry.data["verb"]
     step.numbers[verb] = entry.data["number"]
     step.open = entry.data
-    step.state, step.following, step.delay = "running", "", 0.0
+    step.state, step.following, step.delay, step.cause = "running", "", 0.0, ""
     if verb == "undo" and not step.undoing:
         step.undoing = True
         step.failures = step.misses = step.doubts = 0
@@ -186,6 +186,8 @@ def _decided(run: RunState, entry: Entry) -> None:
     step.undecided = data["decision"] in ("satisfied", "undone", "fail")
     if data.get("next"):
         step.state, step.following, step.delay = "waiting", data["next"], float(data.get("delay", 0.0))
+    if data.get("held"):
+        step.cause = data["why"]
     if data.get("anew"):
         step.failures = step.misses = step.doubts = 0
         step.cause, step.trouble = "", None

@@ -14,7 +14,11 @@ Durations = Callable[[str, str], tuple[float, int | None, int] | None]
 
 
 def asks(
-    documents: Documents, snapshot: Snapshot, stores: tuple[str, ...], sites_down: tuple[str, ...] = ()
+    documents: Documents,
+    snapshot: Snapshot,
+    stores: tuple[str, ...],
+    sites_down: tuple[str, ...] = (),
+    give_up_old: bool = False,
 ) -> dict[str, Ask]:
     """One question for each of the stores, in the order of tiers and names."""
     tiers = store_tiers(documents)
@@ -33,6 +37,7 @@ def asks(
             durations=durations,
             stream=_stream(snapshot, documents, name),
             sites_down=sites_down,
+            give_up_old=give_up_old,
         )
     return made
 

@@ -43,7 +43,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     accepted: dict[str, str] = {}
     member = intent.options.get("member")
     past = durations_of(snapshot)
-    questions = asks(documents, snapshot, names, down)
+    questions = asks(documents, snapshot, names, down, bool(intent.options.get("give_up_old_data")))
     for name, ask in questions.items():
         wanted = member if member in ask.store.members or len(questions) == 1 else None
         beside = _beside(intent.beside, name, len(questions)) if intent.beside else None

@@ -111,6 +111,8 @@ def _show_steps(plan: Plan, out: Console) -> None:
                 number += 1
                 if step.id == first:
                     _show_rule(out, "from here on, what serves people is stopped or replaced")
+                if step.destructive and not step.reversible:
+                    _show_rule(out, f"from here on, the old data of {step.subject} is gone: nothing can be put back")
                 _show_step(number, step, sites, out)
     backs = [step for step in plan.steps if step.destructive and not step.reversible]
     if first:
@@ -123,12 +125,18 @@ def _show_steps(plan: Plan, out: Console) -> None:
         ]
         word = "is put back if a later one fails"
         if backs:
-            word = "cannot be undone: " + ", ".join(step.id for step in backs)
+            gone = ", ".join(step.id for step in backs)
+            word = f"is put back if one before {gone} fails. From {gone} on the old data of {_subjects(backs)} "
+            word += "is gone and nothing of it can be put back: what fails then waits for 'aegis resume'"
         elif last:
             done = f"{', '.join(last)} {'is' if len(last) == 1 else 'are'} done"
             word = f"is put back if one of them fails; once {done}, what was restored stays"
         text = Text(letters(out, f"What the steps below the line replace {word}."), style="quiet")
         out.print(Padding(text, (0, 0, 0, 2), expand=False))
+
+
+def _subjects(steps: list[Step]) -> str:
+    return ", ".join(dict.fromkeys(step.subject for step in steps))
 
 
 def _show_rule(out: Console, text: str) -> None:

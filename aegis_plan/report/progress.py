@@ -101,6 +101,9 @@ class View:
             elif event.kind == "step-settled" and step:
                 self._running.pop(step.id, None)
                 self._settled(step, data)
+            elif event.kind == "held":
+                self._running.pop(event.step, None)
+                self._print(Text("  " + letters(self._out, message(event)), style="bad"))
             else:
                 text = message(event)
                 if text:
@@ -181,6 +184,7 @@ def message(event: Event) -> str:
         "retry": f"{step}: tries again in {span(data.get('delay'))}: {data.get('why', '')}",
         "approval-wanted": f"{step} waits for approval: {data.get('question') or data.get('approve', '')}",
         "approved": f"{step} was approved by {data.get('by', 'somebody')}" if step else "",
+        "held": f"{step}: {data.get('why', '')}; mend the cause, then resume",
         "asked": f"{step}: a person has to decide: {data.get('question', '')}",
         "rolling-back": f"{step or 'the run'} failed, what was replaced is put back",
         "stopping": f"stopping: {data.get('why', '')}",

@@ -50,7 +50,9 @@ def show_result(result: Result, out: Console) -> None:
     if result.achieved and result.verdict in ("done", "degraded"):
         show_achieved(result, out)
     for step in result.steps:
-        if step.state in ("failed", "undo-failed") and step.trouble:
+        held = step.state == "waiting" and step.cause
+        # What failed and was taken back says why as well: only what failed has a trouble then.
+        if (step.state in ("failed", "undo-failed", "undone") or held) and step.trouble:
             trouble = step.trouble
             line = Text(f"{step.id} ", style="name").append(f"error[{trouble.get('code')}]", style="bad")
             out.print(line.append(f": {letters(out, str(trouble.get('summary')))}"))

@@ -39,6 +39,8 @@ class Situation:
     stopping: bool = False
     orphaned: bool = False
     """Whether it was sent by an earlier life of the executor, whose end stopped it."""
+    bound: bool = False
+    """Whether only forward leads out: something before it was removed for good."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,11 @@ def _given_up(case: Situation, why: str) -> Decision:
     if case.verb == "undo":
         # What could not be taken back is a state that only a person can judge.
         return Decision("ask", f"{why}, so it could not be taken back")
+    if case.bound:
+        # To fail would end the run, and nothing but this run can bring the subject back.
+        if not case.repeatable:
+            return Decision("ask", f"{why}, and doing it twice may do harm")
+        return Decision("hold", f"{why}, and what was before it cannot be put back", case.verb)
     return Decision("fail", why)
 
 

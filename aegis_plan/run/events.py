@@ -23,6 +23,7 @@ EventKind = Literal[
     "approval-wanted",
     "approved",
     "asked",  # a person has to decide
+    "held",  # it failed, and only a resume leads on: why, trouble
     "rolling-back",
     "stopping",
     "command-refused",
@@ -57,6 +58,8 @@ def telling(draft: Draft, mine: StepState) -> tuple[EventKind, dict[str, Any]] |
         }
     if draft.kind == "asked":
         return "asked", {"question": mine.cause, "trouble": mine.trouble}
+    if draft.kind == "decided" and draft.data.get("held"):
+        return "held", {"why": draft.data["why"], "trouble": mine.trouble}
     if draft.kind == "decided" and draft.data.get("next") and draft.data["decision"] != "hold":
         return "retry", {name: draft.data[name] for name in ("why", "next", "delay")}
     return None

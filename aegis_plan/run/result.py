@@ -102,7 +102,7 @@ def conclude(plan: Plan, state: RunState, now: datetime, already: bool = False) 
         ended=_moment(state.ended["at"]) if state.ended and "at" in state.ended else now,
         t0=t0,
         t0_basis=basis,
-        reason=state.stopping,
+        reason=state.stopping or _held(steps),
         questions={step.id: mine.cause for step, mine in steps if mine.state == "asked"},
         already=already,
     )
@@ -138,6 +138,15 @@ def _verdict(
         finding.get("severity") == "breach" for finding in findings
     )
     return ("degraded" if degraded else "done"), (EXIT_BREACH if breach else EXIT_OK)
+
+
+def _held(steps: list[tuple[Step, StepState]]) -> str:
+    """Why a run stands that nobody stopped: a step failed behind which no way leads back."""
+    return "; ".join(f"{step.id}: {mine.cause}" for step, mine in steps if _waits(mine))
+
+
+def _waits(mine: StepState) -> bool:
+    return mine.state == "waiting" and bool(mine.following and mine.cause)
 
 
 def _step(step: Step, mine: StepState) -> StepResult:

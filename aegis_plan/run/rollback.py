@@ -24,7 +24,7 @@ def undo_order(plan: Plan, state: RunState, failed: Step) -> list[str]:
     sent = [step for step in mine if _acted(state, step)]
     if not any(step.destructive for step in sent):
         return []
-    if any(state.step(step.id).state == "done" and barring(step) for step in sent):
+    if any((state.step(step.id).state == "done" and barring(step)) or removed(step, state) for step in sent):
         return []
     order = sorted(
         (step for step in sent if step.reversible and state.step(step.id).state in ("done", "failed", "waiting")),
@@ -70,6 +70,28 @@ def next_undos(state: RunState, held: Callable[[str], bool]) -> list[str]:
 def barring(step: Step) -> bool:
     """Whether no way leads back over this step once it is done."""
     return not step.reversible and step.symbol not in ("+", "<=")
+
+
+def bound(plan: Plan, state: RunState, step: Step, marked: bool = False) -> bool:
+    """Whether nothing but going on brings back what a step is about: something of its subject was removed for good, by
+    an earlier step or, where the attempt at hand left a mark (`marked`), by itself."""
+    if step.on_error != "stop" or not step.subject:
+        return False
+    if marked and _removes(step):
+        return True
+    mine = [other for other in plan.steps if other.subject == step.subject]
+    return any(removed(other, state) for other in mine)
+
+
+def removed(step: Step, state: RunState) -> bool:
+    """Whether a step that takes something away for good began with that. Such a step leaves a mark before it touches
+    anything, so that one without a mark refused or was stopped before."""
+    mine = state.step(step.id)
+    return _removes(step) and (mine.state == "done" or bool(mine.marks))
+
+
+def _removes(step: Step) -> bool:
+    return step.destructive and not step.reversible
 
 
 def _acted(state: RunState, step: Step) -> bool:

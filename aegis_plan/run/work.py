@@ -20,7 +20,7 @@ from aegis_plan.run.decide import MISSES, Decision, Situation, decide
 from aegis_plan.run.events import Event, EventKind, Tell, telling
 from aegis_plan.run.flight import Flight, trusted
 from aegis_plan.run.ready import Ready
-from aegis_plan.run.rollback import given_up, next_undos, undo_order
+from aegis_plan.run.rollback import bound, given_up, next_undos, undo_order
 from aegis_plan.run.skipped import met, over, skips
 
 
@@ -225,6 +225,10 @@ class Work:
         """A step that could not even be made into an attempt."""
         if verb != "act" or mine.numbers:
             return [Draft("asked", step.id, {"question": f"{error.summary}: {error.detail}"})]
+        if bound(self.plan, self.state, step):
+            why = f"it could not be sent, and what was before it cannot be put back: {error.summary}: {error.detail}"
+            held = {"decision": "hold", "why": why, "next": verb, "delay": 0.0, "held": True}
+            return [Draft("decided", step.id, held)]
         return self._settle(step, "failed", "it could not be sent", trouble=error.as_data())
 
     # Outcomes
@@ -283,6 +287,7 @@ class Work:
                 doubts=counts[2],
                 stopping=bool(self.state.stopping),
                 orphaned=orphaned,
+                bound=not undoing and bound(self.plan, self.state, step, bool(outcome.marks)),
             )
         )
         return self._carry_out(step, decision, outcome)
@@ -302,6 +307,9 @@ class Work:
             return [decided, *self._settle(step, "failed", decision.why, trouble=trouble)]
         if decision.settles:
             return [decided, *self._settle(step, "done" if decision.kind == "satisfied" else "undone", decision.why)]
+        if decision.kind == "hold" and not self.state.stopping:
+            # It waits for a resume, and what does not need it goes on.
+            return [Draft("decided", step.id, {**decided.data, "held": True})]
         heapq.heappush(self._due, (self._clock.monotonic() + decision.delay, step.id))
         return [decided]
 

@@ -100,6 +100,8 @@ class Ask:
     """What a site's daemon says of this store's log stream; None where none streams it."""
     sites_down: tuple[str, ...] = ()
     """Sites that count as lost: no place there, and no copy."""
+    give_up_old: bool = False
+    """Whether the old data may be removed first where there is no room for both."""
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,8 @@ def test_json_events_of_a_run(home: Path) -> None:
         (["plan", "--to", "2026-01-01 10:00"], "options-contradict"),
         (["plan", "--scenario", "evacuation", "--to", "soon"], "time-unreadable"),
         (["plan", "--failed-at", "2026-01-01 10:00"], "options-contradict"),
+        (["plan", "--give-up-old-data"], "options-contradict"),
+        (["plan", "--scenario", "evacuation", "--beside", "x", "--give-up-old-data"], "options-contradict"),
         (["backup", "nothing"], "store-unknown"),
         (["unlock", "nothing"], "lease-unknown"),
         (["resume"], "run-unknown"),

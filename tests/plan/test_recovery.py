@@ -10,6 +10,7 @@ import pytest
 from aegis_plan.observe.snapshot import PastDuration, Snapshot
 from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.recover import plan_recovery
+from aegis_plan.stores.postgresql.facts import sized
 from tests.plan.world import (
     LINEAGE,
     a_gap,
@@ -241,6 +242,75 @@ def test_no_room_names_the_numbers() -> None:
     said = error(recover(snapshot(QUIET, member("stopped", free_bytes=1000))))
     assert said.startswith("no-room")
     assert "1000 B are free" in said
+
+
+CROWDED = {"free_bytes": 1000, "used_bytes": 10**9, "system_identifier": LINEAGE.partition("-")[0]}
+
+
+def crowded(*words: str, **more: Any) -> Plan:
+    look = member("stopped", **{**READABLE, **CROWDED, **more.pop("look", {})})
+    return recover(snapshot(QUIET, look, minute=300), *words, **more)
+
+
+GIVE_UP = {"options": {"give_up_old_data": True}}
+
+
+def test_without_room_old_data_goes_only_when_that_was_said_and_the_refusal_says_how() -> None:
+    said = error(crowded())
+    assert said.startswith("no-room")
+    assert "--give-up-old-data" in said
+    assert "keep_old_data: /PATH" in said
+    assert sized(1000 + 10**9) in said
+
+
+@pytest.mark.parametrize("changes", [{}, {"stores__policy-db__keep_old_data": "no"}])
+def test_old_data_is_removed_behind_the_proof_and_the_last_log_and_with_an_approval(changes: dict[str, Any]) -> None:
+    plan = crowded(changes=changes, **({} if changes else GIVE_UP))
+    assert not plan.blocked
+    assert of_store(plan)[:9] == [
+        "prove", "stop-server", "archive-tail", "prove", "clear-place", "stage", "replay", "swap", "start-server",
+    ]  # fmt: skip
+    going = next(step for step in plan.steps if step.action == "clear-place")
+    assert going.approve
+    assert (going.destructive, going.reversible, going.params["keep"]) == (True, False, "no")
+    assert going.params["owner"] == CROWDED["system_identifier"]
+    assert plan.steps[0].params["need_bytes"] >= next(s for s in plan.steps if s.action == "stage").params["need_bytes"]
+    assert "old-data-given-up" in {finding.code for finding in plan.findings}
+    space = next(fact for fact in plan.steps[0].facts if fact.name.endswith("free-bytes"))
+    assert space.at_least == 0
+    assert not [fact for step in plan.steps[1:] for fact in step.facts if fact.name.endswith("free-bytes")]
+
+
+def test_old_data_that_is_moved_elsewhere_can_be_put_back_and_asks_nobody() -> None:
+    plan = crowded(changes={"stores__policy-db__keep_old_data": "/mnt/kept"})
+    going = next(step for step in plan.steps if step.action == "move-away")
+    assert (going.destructive, going.reversible, going.approve) == (True, True, "")
+    assert going.params["keep"] == "/mnt/kept"
+    assert "clear-place" not in of_store(plan)
+    assert "old-data-given-up" not in {finding.code for finding in plan.findings}
+
+
+def test_a_moment_needs_no_old_log_and_the_plan_says_what_goes_with_the_old_data() -> None:
+    plan = crowded(at(10).isoformat(), **GIVE_UP)
+    assert of_store(plan)[:4] == ["prove", "stop-server", "clear-place", "stage"]
+    finding = next(finding for finding in plan.findings if finding.code == "old-data-given-up")
+    assert "after the target" in finding.detail
+
+
+@pytest.mark.parametrize(
+    "look", [{"used_bytes": 5000}, {"data_directory": "missing"}, {"data_directory": "unreadable"}]
+)
+def test_old_data_that_would_not_make_room_is_never_given_up(look: dict[str, Any]) -> None:
+    said = error(crowded(look=look, **GIVE_UP))
+    assert said.startswith("no-room")
+    assert "--give-up-old-data" not in said
+
+
+def test_with_room_for_both_nothing_is_given_up() -> None:
+    plan = crowded(look={"free_bytes": 10**12}, **GIVE_UP)
+    assert not plan.blocked
+    assert "clear-place" not in of_store(plan)
+    assert any("not given up" in choice for choice in plan.choices)
 
 
 def test_free_space_is_a_fact_of_which_only_the_minimum_counts() -> None:

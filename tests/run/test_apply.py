@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from aegis_plan.journal.mirror import Mirror
 from aegis_plan.journal.replay import replay
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.plan import Intent
-from aegis_plan.plan.step import Fact
+from aegis_plan.plan.step import Fact, Step
 from aegis_plan.repositories import keys, lease
 from aegis_plan.run.approval import Approval
 from aegis_plan.run.inbox import send
@@ -126,6 +127,65 @@ def test_nothing_is_taken_back_before_the_server_was_touched_or_after_acceptance
         room = Room(tmp_path / name, {f"{name}:act": [outcome("failed", trouble=trouble())]})
         assert room.executor(plan(*restore())).apply().exit_code == 1
         assert room.dispatcher.effects("undo") == []
+
+
+REMOVED = [{"name": "clearing", "data": {}, "at": "2026-11-23T12:00:00Z"}]
+
+
+def removing() -> list[Step]:
+    """A restore that removes the old data first."""
+    kinds: dict[str, dict[str, Any]] = {
+        "stop-server": {"destructive": True},
+        "clear-place": {"destructive": True, "reversible": False, "symbol": "-"},
+        "accept": {"reversible": False, "symbol": "~"},
+        "backup": {"reversible": False, "on_error": "continue"},
+    }
+    steps: list[Step] = []
+    for name in ("prove", "stop-server", "clear-place", "stage", "start-server", "accept", "backup"):
+        needs = (steps[-1].id,) if steps else ()
+        steps.append(step(f"db.{name}", *needs, action=name, subject="db", lease="db/data", **kinds.get(name, {})))
+    return [*steps, step("app.start", steps[-2].id, subject="app", phase="services")]
+
+
+@pytest.mark.parametrize("name", ["stage", "start-server", "accept"])
+def test_behind_a_removal_a_failure_waits_for_a_resume_and_takes_nothing_back(tmp_path: Path, name: str) -> None:
+    failed = outcome("failed", trouble=trouble())
+    done = outcome("done", marks=REMOVED)
+    room = Room(tmp_path, {"db.clear-place:act": [done], f"db.{name}:act": [failed] * 2})
+    made = plan(*removing(), step("other"))
+    result = room.executor(made).apply()
+    assert (result.verdict, result.exit_code) == ("stopped", 6)
+    assert room.dispatcher.effects("undo") == []
+    assert f"db.{name}" in result.reason
+    assert "cannot be put back" in result.reason
+    states = {one.id: one.state for one in result.steps}
+    assert (states[f"db.{name}"], states["app.start"], states["other"]) == ("waiting", "waiting", "done")
+    assert room.executor(made).resume().exit_code == 6, "it failed again"
+    assert room.executor(made).resume().exit_code == 0
+    assert room.dispatcher.effects().count("db.clear-place") == 1
+    assert "app.start" in room.dispatcher.effects()
+
+
+def test_a_removal_that_failed_half_way_is_never_followed_by_a_start_of_the_old_server(tmp_path: Path) -> None:
+    failed = outcome("failed", trouble=trouble(), marks=REMOVED)
+    room = Room(tmp_path, {"db.clear-place:act": [failed]})
+    made = plan(*removing())
+    assert room.executor(made).apply().exit_code == 6
+    assert room.dispatcher.effects("undo") == []
+    assert room.executor(made).resume().exit_code == 0
+
+
+def test_a_removal_that_refused_before_it_touched_anything_lets_the_old_server_start_again(tmp_path: Path) -> None:
+    room = Room(tmp_path, {"db.clear-place:act": [outcome("failed", trouble=trouble())]})
+    result = room.executor(plan(*removing())).apply()
+    assert result.exit_code == 1
+    assert room.dispatcher.effects("undo") == ["db.stop-server", "db.prove"]
+
+
+def test_what_protects_again_may_still_fail_behind_a_removal(tmp_path: Path) -> None:
+    room = Room(tmp_path, {"db.backup:act": [outcome("failed", trouble=trouble())]})
+    result = room.executor(plan(*removing())).apply()
+    assert (result.verdict, result.exit_code) == ("degraded", 0)
 
 
 def test_an_undo_that_cannot_be_made_is_put_to_a_person_and_the_rest_waits_for_it(tmp_path: Path) -> None:

@@ -23,8 +23,22 @@ EVERY = [
         doubts=doubts,
         stopping=stopping,
         orphaned=orphaned,
+        bound=bound,
     )
-    for verb, verdict, answer, undoing, repeatable, retries, failures, misses, doubts, stopping, orphaned in product(
+    for (
+        verb,
+        verdict,
+        answer,
+        undoing,
+        repeatable,
+        retries,
+        failures,
+        misses,
+        doubts,
+        stopping,
+        orphaned,
+        bound,
+    ) in product(
         ("act", "probe", "undo"),
         get_args(Verdict),
         (None, "satisfied", "needed", "unknown"),
@@ -34,6 +48,7 @@ EVERY = [
         (0, 1, 2, 3),
         (0, 1, MISSES + 1),
         (0, 1, DOUBTS),
+        (False, True),
         (False, True),
         (False, True),
     )
@@ -63,6 +78,7 @@ def test_every_situation_has_a_decision_that_keeps_the_rules() -> None:
             assert case.verdict == "done", case
         if found.kind == "fail":
             assert not case.undoing, case
+            assert not case.bound, case
         if found.follow == "act":
             assert not case.undoing, case
             if not case.repeatable:
@@ -89,6 +105,10 @@ def test_every_situation_has_a_decision_that_keeps_the_rules() -> None:
         (Situation("act", "cancelled", orphaned=True), "act", "act", 0),
         (Situation("act", "cancelled", orphaned=True, repeatable=False), "probe", "probe", 0),
         (Situation("act", "cancelled"), "fail", None, 0),
+        (Situation("act", "failed", retries=2, failures=1, bound=True), "retry", "act", 5.0),
+        (Situation("act", "failed", retries=1, failures=2, bound=True), "hold", "act", 0),
+        (Situation("act", "failed", retries=1, failures=2, bound=True, repeatable=False), "ask", None, 0),
+        (Situation("act", "not_started", misses=MISSES + 1, bound=True), "hold", "act", 0),
         (Situation("act", "unknown"), "probe", "probe", 0),
         (Situation("probe", "done", "satisfied"), "satisfied", None, 0),
         (Situation("probe", "done", "needed"), "act", "act", 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -56,6 +57,12 @@ def fill(folder: Path, leave: int) -> Path:
     with path.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, size)
     return path
+
+
+def needed(plan: Path) -> int:
+    """Bytes that a plan wants to be free."""
+    steps = json.loads(plan.read_text())["plan"]["steps"]
+    return int(next(step["params"]["need_bytes"] for step in steps if step["params"].get("need_bytes")))
 
 
 def test_no_room_when_planned(it: Protected) -> None:
@@ -113,3 +120,15 @@ def test_a_disk_that_fills_while_staging(it: Protected) -> None:
     assert "action-crashed" not in ran.text
     assert (it.world.rows(), it.world.server.pid) == (rows, pid)
     assert sorted(folder.iterdir()) == before
+
+
+def test_room_for_the_data_once_is_enough(it: Protected) -> None:
+    """What was staged while the server ran is not asked for a second time once it was stopped."""
+    it.world.ok("plan", "--scenario", "database-failure", "--out", "b.plan")
+    filler = fill(it.world.server.folder, needed(it.world.folder / "b.plan") + 8 * MIB)
+    rows = it.world.rows()
+    try:
+        it.world.ok("apply", "-y", "--scenario", "database-failure")
+    finally:
+        filler.unlink()
+    assert it.world.rows() == rows

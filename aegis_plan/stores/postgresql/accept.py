@@ -5,8 +5,6 @@ It settles what becomes of the old data. It never accepts a server that it could
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.stores.postgresql import control
 from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import AcceptParams, Server
 from aegis_plan.stores.postgresql.segments import read_history
 from aegis_plan.stores.postgresql.swap import aside
@@ -107,6 +106,8 @@ class Accept:
         if places.ours(where.final, context):
             (where.final / places.NOTE).unlink()
         places.remove(where.spool, context)
+        if where.inside and where.staging.is_dir() and not any(where.staging.iterdir()):
+            where.staging.rmdir()
         return Done(outputs)
 
     def undo(self, context: Context) -> Done:
@@ -130,39 +131,10 @@ class Accept:
         if keep != "no":
             goal = Path(keep) / old.name
             context.progress("copy the old data aside")
-            _copy_verified(old, goal)
+            copy_verified(old, goal, context.check)
             context.mark("old-copied", path=str(goal))
         shutil.rmtree(old)
         places.sync_folder(old.parent)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _copy_verified(source: Path, goal: Path) -> None:
-    """Copies a tree and compares every byte. Raises AegisError `old-data-not-copied`."""
-    partial = goal.with_name(goal.name + ".partial")
-    try:
-        if goal.exists():
-            return
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial, symlinks=True)
-        for place, _, files in os.walk(source):
-            for name in files:
-                here = Path(place) / name
-                there = partial / here.relative_to(source)
-                if not here.is_symlink() and _digest(here) != _digest(there):
-                    raise OSError(None, "a copied file differs")
-        partial.rename(goal)
-    except (OSError, shutil.Error) as error:
-        raise AegisError(
-            "old-data-not-copied",
-            "the old data could not be moved to where it should be kept",
-            f"{source} to {goal}: {getattr(error, 'strerror', None) or 'several files could not be copied'}",
-            "it is still beside the restored data; make room at the other place, then `aegis resume`",
-        ) from None
 
 
 ACTION = Accept()

@@ -105,21 +105,44 @@ def place_of(ask: Ask, name: str, here: Seen | None, beside: str | None) -> Plac
     )
 
 
-def refuse_without_room(
-    ask: Ask, name: str, here: Seen | None, need: int, beside: str | None, server: Server
-) -> PlanFinding | None:
+def fate_without_room(
+    ask: Ask, name: str, here: Seen | None, need: int, more: int, beside: str | None, server: Server
+) -> PlanFinding | str | None:
+    """What becomes of the old data before the restored data is staged, where there is no room for both: `no`, or the
+    path to which it goes. None where there is room; a refusal where that is not allowed or does not help.
+
+    `more` is what a restore may take beyond `need` at most: behind a removal a disk that fills is worse than a refusal
+    before it."""
     free = here.look.free_bytes if here is not None else None
-    if free is None or beside is not None or free >= need:
+    if here is None or free is None or beside is not None or free >= need:
         return None
-    return problem(
-        ask,
-        "error",
-        "no-room",
-        "there is no room to stage the restored data beside the old",
-        f"{sized(need)} are needed at {server.data_directory} on {name}, {sized(free)} are free",
-        f"free {sized(need - free)} there, or restore --beside a folder on another disk; keep_old_data decides only "
-        "what becomes of the old data afterwards",
-    )
+    keep = "no" if ask.give_up_old else ask.store.keep_old_data
+    used = here.look.used_bytes if here.look.data_directory in ("readable", "damaged") else 0
+    there = f"at {server.data_directory} on {name}"
+    way = "restore --beside a folder on another disk"
+    if used is not None and free + used < need + more:
+        without = f", and only {sized(free + used)} would be without the old data" if used else ""
+        return problem(
+            ask,
+            "error",
+            "no-room",
+            "there is no room for the restored data",
+            f"{sized(need + more)} are needed {there}, {sized(free)} are free{without}",
+            f"free {sized(need + more - free - used)} there, or {way}",
+        )
+    if keep == "beside":
+        then = f", which leaves {sized(free + used)}" if used is not None else ""
+        return problem(
+            ask,
+            "error",
+            "no-room",
+            "there is no room to stage the restored data beside the old",
+            f"{sized(need)} are needed {there}, {sized(free)} are free",
+            f"free {sized(need - free)} there, or {way}; or let the old data go first{then}: with keep_old_data: /PATH "
+            "on another disk it is moved there and can be put back, with --give-up-old-data (or keep_old_data: no) it "
+            "is removed for good, once all that is needed was proved and a person approved that step",
+        )
+    return keep
 
 
 def others(ask: Ask, name: str) -> list[PlanFinding]:

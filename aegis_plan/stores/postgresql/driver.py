@@ -13,6 +13,9 @@ from aegis_plan.stores.postgresql.model import BackupParams, StreamParams
 
 _HOMES = {
     "stage": "stage:ACTION",
+    "prove": "prove:ACTION",
+    "clear-place": "clear:ACTION",
+    "move-away": "move_away:ACTION",
     "archive-tail": "tail:ACTION",
     "replay": "replay:ACTION",
     "stop-server": "server:STOP",

@@ -44,11 +44,8 @@ def _damaged(name: str, why: str) -> DamageError:
     )
 
 
-def patch(path: Path, body: Readable, block_size: int) -> None:
-    """Brings the file at `path` from the set before to this one.
-
-    The length in blocks is the shortest that the relation had in between: what lies behind it is gone, and blocks
-    behind it that the increment does not carry are zero. Raises DamageError `incremental-damaged`."""
+def read_blocks(body: Readable, block_size: int) -> tuple[tuple[int, ...], int]:
+    """The numbers of the blocks that follow, and the length in blocks. Raises DamageError `incremental-damaged`."""
     magic, count, length = struct.unpack("<III", body.read(12))
     most = _SEGMENT_BYTES // block_size
     if magic != MAGIC or count > most or length > most:
@@ -61,10 +58,25 @@ def patch(path: Path, body: Readable, block_size: int) -> None:
         raise _damaged(body.name, f"{count} blocks promised, {body.left} bytes follow")
     if any(number >= most for number in numbers) or len(set(numbers)) != count:
         raise _damaged(body.name, "its block numbers make no sense")
+    return numbers, length
+
+
+def missing(name: str) -> DamageError:
+    """What is said of an incremental file that has nothing to be applied to."""
+    return _damaged(name, "the set before has no such file")
+
+
+def patch(path: Path, body: Readable, block_size: int) -> None:
+    """Brings the file at `path` from the set before to this one.
+
+    The length in blocks is the shortest that the relation had in between: what lies behind it is gone, and blocks
+    behind it that the increment does not carry are zero. Raises DamageError `incremental-damaged`."""
+    numbers, length = read_blocks(body, block_size)
+    count = len(numbers)
     try:
         handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
-        raise _damaged(body.name, "the set before has no such file") from None
+        raise missing(body.name) from None
     try:
         if os.fstat(handle).st_size > length * block_size:
             os.ftruncate(handle, length * block_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import socket
@@ -17,6 +16,7 @@ from aegis_plan.stores.contract import Looked
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
 from aegis_plan.stores.postgresql.control import cluster, execute, processes
 from aegis_plan.stores.postgresql.model import Look, Server
+from aegis_plan.stores.postgresql.olddata import belongs, device, find, frees
 from aegis_plan.stores.postgresql.positions import Position
 from aegis_plan.stores.postgresql.remains import owner
 from aegis_plan.stores.postgresql.replication import Replication
@@ -125,7 +125,8 @@ def _place(server: Server) -> dict[str, Any]:
     folder = Path(server.data_directory)
     seen: dict[str, Any] = {"host": socket.gethostname(), "mount_point": folder.is_mount()}
     parent = next((above for above in folder.parents if above.is_dir()), Path("/"))
-    seen["free_bytes"] = shutil.disk_usage(parent).free
+    # Where the data directory is a mount point, data is staged within it.
+    seen["free_bytes"] = shutil.disk_usage(folder if seen["mount_point"] else parent).free
     with contextlib.suppress(AegisError, IndexError, ValueError):
         _, said, _ = execute([f"{server.binaries}/postgres", "--version"], timeout=2.0)
         seen["binaries_version"] = int(re.findall(r"\d+", said)[0]) * 10000
@@ -140,14 +141,15 @@ def _place(server: Server) -> dict[str, Any]:
     except PermissionError:
         return {**seen, "data_directory": "unreadable"}
     except (OSError, ValueError):
-        return {**seen, "data_directory": "damaged"}
+        of_whom = belongs(server.binaries, folder)
+        return {**seen, "data_directory": "damaged", "system_identifier": of_whom, "used_bytes": _used(folder)}
     try:
         control = cluster(server.binaries, server.data_directory)
     except AegisError:
         # Broken as it is, its log may be whole, and that is what a recovery takes from it.
         of = owner(folder / "pg_wal")
         if of is None:
-            return {**seen, "data_directory": "damaged"}
+            return {**seen, "data_directory": "damaged", "used_bytes": _used(folder)}
         seen.update(
             data_directory="readable",
             system_identifier=of.system_identifier,
@@ -170,15 +172,9 @@ def _place(server: Server) -> dict[str, Any]:
 
 
 def _used(folder: Path) -> int | None:
-    """Bytes of the files; None when there are so many that counting takes too long."""
-    total, limit = 0, time.monotonic() + 1.0
-    for base, _, names in os.walk(folder):
-        if time.monotonic() > limit:
-            return None
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(base, name)).st_size
-    return total
+    with contextlib.suppress(OSError):
+        return frees(find(folder), device(folder), lambda: None, seconds=1.0)
+    return None
 
 
 def _contiguous(folder: Path, timeline: int, size: int) -> dict[str, str]:

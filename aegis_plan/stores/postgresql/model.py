@@ -90,9 +90,11 @@ class Look(Frozen):
     """First and last position `<timeline>/<LSN>` of contiguous segments in the old directory's pg_wal."""
     log_readable_to: str | None = None
     free_bytes: int | None = None
-    """On the file system of the data directory's parent."""
+    """On the file system where data is staged: that of the data directory's parent, or its own where it is a mount
+    point."""
     used_bytes: int | None = None
-    """Of the data directory."""
+    """What would be free there in addition without the data directory and what it links to; None where there are so
+    many files that counting takes too long."""
     mount_point: bool | None = None
     binaries_version: int | None = None
     """Major version of the binaries, times 10,000."""
@@ -190,6 +192,37 @@ class StageParams(Frozen):
     need_bytes: int | None = None
 
 
+class ProveParams(StageParams):
+    """Parameters of `prove`: read all that `stage` would, write none of it, and see whether there is room for it once
+    the old data is gone."""
+
+    member: str
+    owner: str | None
+    """System identifier of the old data as the plan saw it; None where nothing told it."""
+    keep: str
+    """`no`, or the absolute path to which the old data goes."""
+    proved: str | None = None
+    """Step that proved all but what `tail` adds."""
+    followed: bool = False
+    """Whether such a step follows, for which the log is kept."""
+
+
+class ClearParams(Frozen):
+    """Parameters of `clear-place` and `move-away`: the old data goes before the restored data is staged."""
+
+    store: str
+    member: str
+    place: Place
+    lineage: str
+    owner: str | None
+    keep: str
+    need_bytes: int
+    tail: str | None = None
+    """Step that took the old log; it has to have it whole."""
+    tail_begin: str | None = None
+    """Where that begins."""
+
+
 class ReplayParams(Frozen):
     """Parameters of `replay`: start the staged data on a private socket, recover to the target, prove it, stop."""
 
@@ -217,6 +250,8 @@ class SwapParams(Frozen):
     place: Place
     replay: str
     keep_old: Literal["beside", "no"] | str = "beside"
+    cleared: str | None = None
+    """Step that took the old data away before; its output `log` is where a linked log lay."""
 
 
 class AcceptParams(Frozen):

@@ -38,6 +38,12 @@ def layout(place: Place) -> Layout:
     return Layout(final=final, staging=staging, spool=Path(f"{staging}.wal"), inside=inside)
 
 
+def free_bytes(where: Layout) -> int:
+    """Bytes that are free where data is staged."""
+    room = os.statvfs(where.final if where.inside else where.final.parent)
+    return room.f_bavail * room.f_frsize
+
+
 def tablespace_final(place: Place, oid: str, location: str) -> Path:
     """Where a tablespace is served from after the restore."""
     return Path(f"{place.data_directory.rstrip('/')}.tablespaces") / oid if place.beside else Path(location)
@@ -109,10 +115,8 @@ def make(folder: Path, ids: tuple[int, int] | None, **note: Any) -> None:
         ) from None
 
 
-def remove(folder: Path, context: Context) -> None:
-    """Removes a folder of this run; one that is not there is fine. Raises AegisError `staging-occupied`."""
-    if not folder.is_symlink() and not folder.exists():
-        return
+def refuse_foreign(folder: Path, context: Context) -> None:
+    """Raises AegisError `staging-occupied` where something lies that is not of this run."""
     if occupied(folder) and not ours(folder, context):
         raise AegisError(
             "staging-occupied",
@@ -120,6 +124,13 @@ def remove(folder: Path, context: Context) -> None:
             str(folder),
             "look at it; when it is of no use, move it away, then `aegis resume`",
         )
+
+
+def remove(folder: Path, context: Context) -> None:
+    """Removes a folder of this run; one that is not there is fine. Raises AegisError `staging-occupied`."""
+    if not folder.is_symlink() and not folder.exists():
+        return
+    refuse_foreign(folder, context)
     # The note goes last: a removal that was killed must still be known as ours.
     for entry in folder.iterdir():
         if entry.name == NOTE:

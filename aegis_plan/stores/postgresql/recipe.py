@@ -28,6 +28,7 @@ from aegis_plan.stores.postgresql.model import (
 )
 from aegis_plan.stores.postgresql.points import Reached
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
+from aegis_plan.stores.postgresql.recipe_no_room import clear, prove
 
 
 @dataclass
@@ -45,6 +46,10 @@ class Recovery:
     """Position at which the old data directory's log is taken up; None where it is not."""
     need: int
     facts: Facts
+    fate: str | None = None
+    """What becomes of the old data before anything is staged: `no` or a path; None where there is room for both."""
+    need_alone: int = 0
+    """`need`, and the log once more, which a replay copies into the data directory until its next checkpoint."""
     steps: list[Step] = field(default_factory=list)
 
     def id(self, name: str) -> str:
@@ -96,7 +101,10 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
 
     facts: list[Fact] = [fact(draft.facts, f"{ask.name}/newest-set"), *lost]
     if here is not None and here.look.free_bytes is not None and not aside:
-        facts.append(Fact(name=f"{member}/free-bytes", value=here.look.free_bytes, at_least=float(draft.need)))
+        used = here.look.used_bytes
+        alone = 0 if used is None else draft.need_alone - used
+        least = draft.need if draft.fate is None else max(0, alone)
+        facts.append(Fact(name=f"{member}/free-bytes", value=here.look.free_bytes, at_least=float(least)))
     stored: list[SetRecord | LogRecord] = [*point.sets, *point.log]
     sealed = sum(part.sealed_size for record in stored for part in record.objects)
     target_lsn = None
@@ -114,26 +122,9 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
         need_bytes=draft.need,
     )
 
-    def stage_all(params: StageParams, tail: str | None) -> str:
+    def take_tail() -> str:
+        assert draft.tail is not None
         return draft.add(
-            "stage",
-            "stage",
-            f"fetch, verify and unpack {_sets(point.sets)}" + (" and the log" if point.log or tail else ""),
-            f"{ask.name} goes back to {_where(draft.target, point)}",
-            params,
-            builds_on=(tail,) if tail is not None else (),
-            facts=tuple(facts),
-            estimate=estimate(ask, "stage", sealed),
-        )
-
-    first = tail_step = None
-    if draft.tail is not None:
-        if running:
-            # What cannot be read has to show while the server still serves.
-            first = stage_all(params, None)
-            stop("its last log can be taken only when it has ended cleanly")
-            stopped = True
-        tail_step = draft.add(
             "archive-tail",
             "archive-tail",
             f"archive the log that {name} left behind",
@@ -144,11 +135,41 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
             facts=tuple(lost),
             changes=(f"{ask.name}/newest-set",),
         )
+
+    def stage_all(params: StageParams, tail: str | None, rests: tuple[Fact, ...] = tuple(facts)) -> str:
+        return draft.add(
+            "stage",
+            "stage",
+            f"fetch, verify and unpack {_sets(point.sets)}" + (" and the log" if point.log or tail else ""),
+            f"{ask.name} goes back to {_where(draft.target, point)}",
+            params,
+            builds_on=(tail,) if tail is not None else (),
+            facts=rests,
+            estimate=estimate(ask, "stage", sealed),
+        )
+
+    first = tail_step = cleared = None
+    proved = ""
+    if draft.fate is not None:
+        proved = prove(draft, params, tuple(facts), sealed)
+        stop("the old data goes first, and no server may work in it")
+        stopped = True
+        tail_step = take_tail() if draft.tail is not None else None
+    elif draft.tail is not None:
+        if running:
+            # What cannot be read has to show while the server still serves.
+            first = stage_all(params, None)
+            stop("its last log can be taken only when it has ended cleanly")
+            stopped = True
+        tail_step = take_tail()
     timeline = draft.reached.timeline
     if tail_step is not None and here is not None and here.look.timeline is not None:
         timeline = max(timeline, here.look.timeline)
     params = params.model_copy(update={"tail": tail_step, "timeline": timeline})
-    if first is None or tail_step is None:
+    if draft.fate is not None:
+        cleared = clear(draft, params, proved)
+        stage = stage_all(params, tail_step, ())
+    elif first is None or tail_step is None:
         stage = stage_all(params, tail_step)
     else:
         stage = draft.add(
@@ -164,7 +185,8 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
         "replay",
         "replay",
         f"replay the log to {_where(draft.target, point)} and prove it",
-        "the data is proved on a private socket before anything is touched",
+        "the data is proved on a private socket before "
+        + ("anything is touched" if cleared is None else "it takes the place of the old"),
         ReplayParams(
             store=ask.name,
             lineage=point.lineage,
@@ -175,7 +197,7 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
             stage=stage,
         ),
         builds_on=(stage,),
-        estimate=estimate(ask, "replay", _log_bytes(point)),
+        estimate=estimate(ask, "replay", log_bytes(point)),
     )
     if aside:
         return
@@ -185,9 +207,9 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
         "swap",
         "swap",
         f"put the restored data in place of {server.data_directory}",
-        _kept(ask.store.keep_old_data),
-        SwapParams(store=ask.name, place=place, replay=replay, keep_old=ask.store.keep_old_data),
-        builds_on=(replay,),
+        _kept(ask.store.keep_old_data) if cleared is None else "its place is empty",
+        SwapParams(store=ask.name, place=place, replay=replay, keep_old=ask.store.keep_old_data, cleared=cleared),
+        builds_on=(replay, *((cleared,) if cleared is not None else ())),
         changes=(
             f"{ask.name}/lineage",
             f"{member}/free-bytes",
@@ -286,7 +308,8 @@ def _lsn(text: str) -> int:
     return parse(text).lsn if text.count("/") == 2 else parse_lsn(text)
 
 
-def _log_bytes(point: RecoveryPoint) -> int:
+def log_bytes(point: RecoveryPoint) -> int:
+    """Bytes of the log that a replay reads."""
     return sum(part.plain_size for record in point.log for part in record.objects)
 
 

@@ -8,11 +8,11 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask, Recipe, RecoveryPoint, Refusal, Target
 from aegis_plan.stores.postgresql.chains import archive
 from aegis_plan.stores.postgresql.check import server as declared_server
-from aegis_plan.stores.postgresql.destination import member_to_restore, others, place_of, refuse_without_room
+from aegis_plan.stores.postgresql.destination import fate_without_room, member_to_restore, others, place_of
 from aegis_plan.stores.postgresql.facts import Seen, problem, seen
 from aegis_plan.stores.postgresql.points import Reached, reach
 from aegis_plan.stores.postgresql.positions import parse
-from aegis_plan.stores.postgresql.recipe import Recovery, write_recipe
+from aegis_plan.stores.postgresql.recipe import Recovery, log_bytes, write_recipe
 
 SPARE = 64 * 2**20
 """Bytes that a restore needs beyond data and log: the replay's own files and a first segment."""
@@ -69,13 +69,24 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
             )
         )
     need = _need(point)
-    room = refuse_without_room(ask, name, here, need, beside, server)
-    if room is not None:
-        findings.append(room)
+    replayed = log_bytes(point)
+    more = replayed + 2 * _tail_bytes(here, tail)
+    fate = fate_without_room(ask, name, here, need, more, beside, server)
+    if isinstance(fate, PlanFinding):
+        findings.append(fate)
+        fate = None
+    elif fate == "no":
+        findings.append(_given_up(ask, name, server.data_directory, target))
+    elif fate is not None:
+        choices.append(f"{ask.name}: there is no room for both, so the old data is moved to {fate} first")
+    elif ask.give_up_old and beside is None:
+        choices.append(f"{ask.name}: there is room for both, so the old data is not given up")
     if beside is None:
         findings.extend(others(ask, name))
     findings.extend(_shelf(ask, without))
-    draft = Recovery(ask, name, server, here, place, found, target, tail, need, store_facts(ask.look))
+    draft = Recovery(
+        ask, name, server, here, place, found, target, tail, need, store_facts(ask.look), fate, need + replayed
+    )
     write_recipe(draft, beside is not None)
     sets = point.sets
     what = "set " + sets[0].set + (f" with {len(sets) - 1} incrementals" if len(sets) > 1 else "")
@@ -155,6 +166,24 @@ def _need(point: RecoveryPoint) -> int:
     """Bytes that staging takes at most: every set and the log unpacked."""
     stored: list[SetRecord | LogRecord] = [*point.sets, *point.log]
     return sum(part.plain_size for record in stored for part in record.objects) + SPARE
+
+
+def _tail_bytes(here: Seen | None, tail: str | None) -> int:
+    if here is None or tail is None or here.look.log_readable_to is None:
+        return 0
+    return max(0, parse(here.look.log_readable_to).lsn - parse(tail).lsn)
+
+
+def _given_up(ask: Ask, name: str, directory: str, target: Target) -> PlanFinding:
+    left = "" if target.time is None and target.position is None else "; what was written after the target goes with it"
+    return problem(
+        ask,
+        "warning",
+        "old-data-given-up",
+        "the old data is removed before the restored data is there",
+        f"{directory} on {name} goes for good, and nothing can be put back from there on{left}",
+        f"save it elsewhere before you approve {ask.name}.clear; keep_old_data: /PATH on another disk moves it instead",
+    )
 
 
 def _shelf(ask: Ask, without: tuple[str, ...]) -> list[PlanFinding]:

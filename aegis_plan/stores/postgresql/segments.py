@@ -69,6 +69,8 @@ class Spool:
     extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     """Covered spans by timeline: sorted, disjoint, joined where they abut."""
     histories: dict[int, list[Switch]] = field(default_factory=dict)
+    magic: int | None = None
+    """The mark of this server's version, from the first page that was checked."""
 
     def history(self, timeline: int, text: bytes) -> None:
         """Takes the history file of `timeline`."""
@@ -187,10 +189,13 @@ class Spool:
             for low, high in spans:
                 first = low + (-low % self.size)
                 if first != low and not (kept and kept[-1][1] > low - low % self.size):
-                    (self.folder / file_name(timeline, low, self.size)).unlink(missing_ok=True)
+                    self._drop(file_name(timeline, low, self.size))
                 if first < high:
                     kept.append((first, high))
             self.extents[timeline] = kept
+
+    def _drop(self, name: str) -> None:
+        (self.folder / name).unlink(missing_ok=True)
 
     def end(self, timeline: int) -> int | None:
         """How far the log reaches on a timeline."""
@@ -231,23 +236,19 @@ class Spool:
     def check(self) -> None:
         """Holds the headers of every covered page against the name of its file. Raises DamageError
         `segment-damaged`."""
-        magic = None
         for timeline, spans in self.extents.items():
-            ancestors = {timeline} | {switch.timeline for switch in self.histories.get(timeline, [])}
             for low, high in spans:
-                start = low - low % self.size
-                while start < high:
-                    name = file_name(timeline, start, self.size)
-                    with (self.folder / name).open("rb") as stream:
-                        data = stream.read()
-                    magic = self._pages(
-                        name, data, start, max(low, start), min(high, start + self.size), ancestors, magic
-                    )
-                    start += self.size
+                for start in range(low - low % self.size, high, self.size):
+                    self._check(timeline, start, max(low, start), min(high, start + self.size))
 
-    def _pages(
-        self, name: str, data: bytes, start: int, low: int, high: int, ancestors: set[int], magic: int | None
-    ) -> int | None:
+    def _check(self, timeline: int, start: int, low: int, high: int) -> None:
+        """The same for what is covered of the one segment that begins at `start`."""
+        name = file_name(timeline, start, self.size)
+        data = (self.folder / name).read_bytes()
+        ancestors = {timeline} | {switch.timeline for switch in self.histories.get(timeline, [])}
+        self._pages(name, data, start, low, high, ancestors)
+
+    def _pages(self, name: str, data: bytes, start: int, low: int, high: int, ancestors: set[int]) -> None:
         first = low + (-low % PAGE)
         for at in range(first, high, PAGE):
             if at + 40 > high:
@@ -256,9 +257,9 @@ class Spool:
             page_end = min(at + PAGE, high)
             if not mark and data.count(0, at - start, page_end - start) == page_end - at:
                 continue  # after a switch the rest of a segment is zero
-            magic = mark if magic is None else magic
+            self.magic = mark if self.magic is None else self.magic
             why = ""
-            if mark != magic or address != at:
+            if mark != self.magic or address != at:
                 why = "a page has the wrong place or version"
             elif timeline not in ancestors:
                 why = f"a page is of timeline {timeline}"
@@ -272,7 +273,6 @@ class Spool:
                 raise DamageError(
                     "segment-damaged", "a log segment is damaged or foreign", f"{name} at {spell(at)}: {why}"
                 )
-        return magic
 
 
 def _conflict(what: str) -> DamageError:

@@ -16,10 +16,11 @@ from typing import Any
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.clock import stamp
-from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.errors import DamageError
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.control import account, cluster, execute
+from aegis_plan.stores.postgresql.control import account, cluster
 from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
+from aegis_plan.stores.postgresql.host import check_host, check_room, free_tablespace
 from aegis_plan.stores.postgresql.incremental import strip_label
 from aegis_plan.stores.postgresql.manifest import Checker
 from aegis_plan.stores.postgresql.manifest import parse as parse_manifest
@@ -31,43 +32,6 @@ from aegis_plan.stores.postgresql.unpack import Unpacker, files, sync
 _STALE = re.compile(
     r"\s*(primary_conninfo|primary_slot_name|recovery_\w+|restore_command|archive_cleanup_command|promote_trigger_file)\b"
 )
-
-
-def check_place(context: Context, params: StageParams) -> None:
-    """Refuses a place that this host cannot offer, before anything is fetched.
-
-    Raises AegisError `place-not-here`, `binaries-wrong-version`, `place-occupied`, `no-space`."""
-    place, where = params.place, places.layout(params.place)
-    if not where.final.parent.is_dir():
-        raise AegisError(
-            "place-not-here",
-            "the place of the restore is not on this host",
-            f"{where.final.parent} is no folder at site {context.attempt.site}",
-            "make the folder, or restore at the site whose host has it",
-        )
-    _, version, _ = execute([f"{place.binaries}/postgres", "--version"])
-    major = re.search(r"\) (\d+)", version)
-    wanted = params.lineage.rpartition("-")[2]
-    if not major or major.group(1) != wanted:
-        raise AegisError(
-            "binaries-wrong-version",
-            "the binaries at the place are of another major version",
-            f"{place.binaries}: {version.strip() or 'no answer'}; the backup is of version {wanted}",
-            f"install PostgreSQL {wanted} and let `binaries` point to it",
-        )
-    if place.beside is not None and places.occupied(where.final):
-        raise AegisError(
-            "place-occupied", "the place beside is not empty", str(where.final), "name a folder that does not exist"
-        )
-    room = os.statvfs(where.final if where.inside else where.final.parent)
-    free = room.f_bavail * room.f_frsize
-    if params.need_bytes is not None and free < params.need_bytes:
-        raise AegisError(
-            "no-space",
-            "there is not enough room for the restored data",
-            f"{params.need_bytes} bytes are needed beside {where.final}, {free} are free",
-            "make room, or restore beside on another disk",
-        )
 
 
 def _covers(newest: SetRecord, ranges: list[LogRecord], ways: dict[int, int]) -> datetime:
@@ -98,14 +62,16 @@ class Stage:
     def act(self, context: Context) -> Done:
         params = StageParams.model_validate(context.attempt.params)
         account(params.place.run_as)
-        check_place(context, params)
+        check_host(context, params)
         where = places.layout(params.place)
         note = places.read_note(where.staging)
         if note and note.get("state") == "staged" and places.ours(where.staging, context):
             if params.tail and note.get("tail") != params.tail:
                 return self._extend(context, params, where, note)
             return Done(dict(note["outputs"]))
+        # What a killed attempt left takes room that this one needs.
         self._clean(context, where, note)
+        check_room(params)
         try:
             return self._stage(context, params, where)
         except BaseException:
@@ -254,19 +220,9 @@ class Stage:
         unpacker.end_set()
 
     def _tablespace(self, context: Context, params: StageParams, unpacker: Unpacker, oid: str, location: str) -> None:
-        staged = places.tablespace_staging(params.place, oid, location)
-        final = places.tablespace_final(params.place, oid, location)
         if oid in unpacker.tablespaces:
             return
-        old = Path(params.place.data_directory) / "pg_tblspc" / oid
-        own = old.is_symlink() and os.path.realpath(old) == os.path.realpath(final)
-        if (places.occupied(final) and not own) or (staged != final and places.occupied(staged)):
-            raise AegisError(
-                "tablespace-occupied",
-                "the folder of a tablespace holds data that this restore may not touch",
-                f"tablespace {oid} at {final}",
-                "it may belong to a running server; when it was the lost server's, move it away, then `aegis resume`",
-            )
+        staged, final = free_tablespace(params, oid, location)
         context.mark("tablespace", oid=oid, path=str(staged), final=str(final))
         staged.parent.mkdir(parents=True, exist_ok=True)
         if params.place.beside and unpacker.ids:
@@ -284,10 +240,14 @@ class Stage:
         tick: Callable[[int], None],
     ) -> datetime:
         timeline, begin = parse(sets[-1].begin)
-        _, end = parse(sets[-1].end)
-        spool.adopt(timeline, begin, end)
+        spool.adopt(timeline, begin, parse(sets[-1].end).lsn)
+        self._take(fetcher, logs, spool, tick)
+        return self._unbroken(params, sets, logs, spool)
+
+    def _take(self, fetcher: Fetcher, logs: list[Record], spool: Spool, tick: Callable[[int], None]) -> None:
+        """Takes the log in, histories first, then from its begin on."""
         ranges = [record for record in logs if isinstance(record, LogRecord)]
-        for record in sorted(ranges, key=lambda record: not record.details.get("history")):
+        for record in sorted(ranges, key=lambda record: (not record.details.get("history"), parse(record.begin))):
             for name, stored in archives(record).items():
                 if name == "index":
                     continue
@@ -305,6 +265,12 @@ class Stage:
                         yield chunk
 
                 spool.take(low[0], low[1], high[1], counted())
+
+    def _unbroken(self, params: StageParams, sets: list[SetRecord], logs: list[Record], spool: Spool) -> datetime:
+        """Proves that the log leads to the target; gives the moment up to which it holds every commit."""
+        timeline, _ = parse(sets[-1].begin)
+        _, end = parse(sets[-1].end)
+        ranges = [record for record in logs if isinstance(record, LogRecord)]
         spool.bridge(params.timeline)
         # What a range promises holds up to its end: not where its timeline was left before that.
         ways = {switch.timeline: switch.position for switch in spool.path_to(params.timeline)} | {

@@ -41,8 +41,17 @@ def aside(folder: Path, run: str) -> Path:
     return Path(f"{str(folder).rstrip('/')}.aegis-old-{run}")
 
 
-def _failed(folder: Path, run: str) -> Path:
+def failed(folder: Path, run: str) -> Path:
+    """Where restored data goes that had to leave its place again."""
     return Path(f"{str(folder).rstrip('/')}.aegis-failed-{run}")
+
+
+def log_home(old: Path, run: str) -> Path:
+    """Where a restored log lies whose old one lay in a folder of its own. An emptied mount point takes it in."""
+    mine = f"pg_wal.aegis-{run}"
+    if os.path.ismount(old) and not {entry.name for entry in old.iterdir()} - {"lost+found", mine}:
+        return old / mine
+    return old.with_name(f"{old.name}.aegis-{run}")
 
 
 def plan(context: Context, params: SwapParams, where: places.Layout) -> list[Move]:
@@ -83,7 +92,7 @@ def _rename(source: Path, target: Path) -> None:
         places.sync_folder(source.parent)
 
 
-def _relink(root: Path, wanted: dict[str, str], ids: tuple[int, int] | None) -> None:
+def relink(root: Path, wanted: dict[str, str], ids: tuple[int, int] | None) -> None:
     """Lets tablespace links point to where the data lies now."""
     links = root / "pg_tblspc"
     for oid, goal in wanted.items():
@@ -135,7 +144,7 @@ class Swap:
                 raise AegisError(
                     "replay-not-clean", "the restored data was not left in a clean state", str(where.staging)
                 )
-            self._log_link(context, where)
+            self._log_link(context, params, where)
             moves = plan(context, params, where)
             links = self._links(where.staging)
             context.mark("moves", moves=[move.as_data() for move in moves], links=links)
@@ -156,13 +165,13 @@ class Swap:
         for move in reversed(moves):
             if move.kind == "in":
                 # What we put in goes aside under a name that says so, or back to where it was staged inside a mount.
-                failed = move.source if where.inside else _failed(move.target, run)
+                out = move.source if where.inside else failed(move.target, run)
                 if _present(move.source) or not _present(move.target):
                     continue  # it never came in, or it is out again
                 if not where.inside and not places.ours(move.target, context):
                     continue
-                context.mark("back", source=str(move.target), target=str(failed))
-                _rename(move.target, failed)
+                context.mark("back", source=str(move.target), target=str(out))
+                _rename(move.target, out)
             elif _present(move.target):
                 if _present(move.source):
                     raise UnknownOutcomeError(
@@ -182,7 +191,7 @@ class Swap:
                     for oid, goal in mark.data["links"].items()
                     if (links / oid).is_symlink() and os.readlink(links / oid) == str(aside(Path(goal), run))
                 }
-                _relink(where.final, stray, ids)
+                relink(where.final, stray, ids)
         return Done({"data_directory": str(where.final)})
 
     def _outputs(self, context: Context, where: places.Layout) -> dict[str, Any]:
@@ -240,21 +249,22 @@ class Swap:
         ids = account(params.place.run_as)
         for mark in context.marks:
             if mark.name == "moves":
-                _relink(where.final, dict(mark.data["links"]), ids)
+                relink(where.final, dict(mark.data["links"]), ids)
                 run, old = context.attempt.run, where.final / f".aegis-old-{context.attempt.run}"
                 kept = old if where.inside else aside(where.final, run)
                 if kept.is_dir():
                     # The old directory must not serve the new tablespaces when somebody starts it by hand.
                     goals = {oid: str(aside(Path(goal), run)) for oid, goal in mark.data["links"].items()}
-                    _relink(kept, {oid: goal for oid, goal in goals.items() if Path(goal).is_dir()}, ids)
+                    relink(kept, {oid: goal for oid, goal in goals.items() if Path(goal).is_dir()}, ids)
 
-    def _log_link(self, context: Context, where: places.Layout) -> None:
+    def _log_link(self, context: Context, params: SwapParams, where: places.Layout) -> None:
         """A log folder that lay on another disk lies there again: the restored log moves next to the old one."""
         old, new, kept = where.final / "pg_wal", where.staging / "pg_wal", where.staging / ".aegis-wal"
-        if not old.is_symlink() or (new.is_symlink() and not kept.exists()):
+        lay = context.attempt.outputs.get(params.cleared or "", {}).get("log")
+        goal = Path(os.path.realpath(old)) if old.is_symlink() else Path(lay) if lay else None
+        if goal is None or (new.is_symlink() and not kept.exists()):
             return
-        goal = Path(os.path.realpath(old))
-        fresh = goal.with_name(f"{goal.name}.aegis-{context.attempt.run}")
+        fresh = log_home(goal, context.attempt.run)
         if not kept.exists():
             fresh.mkdir(mode=0o700, exist_ok=True)
             _copy_tree(new, fresh)

@@ -207,7 +207,7 @@ class Unpacker:
         elif incremental and name.startswith(PREFIX) and (before or holds_incrementals(folder)):
             plain = f"{folder}/{name.removeprefix(PREFIX)}" if folder else name.removeprefix(PREFIX)
             self.present.add(before + plain)
-            patch(target / plain, body, self.block_size)
+            self._patch(target / plain, before + plain, body)
         else:
             self.present.add(listed)
             self._file(f"{target}/{member.path}", body, member.mode)
@@ -223,6 +223,9 @@ class Unpacker:
                 place.mkdir(mode=0o700)
                 self._own(place)
         place.chmod(mode & 0o750 | 0o700)
+
+    def _patch(self, place: Path, listed: str, body: Body) -> None:
+        patch(place, body, self.block_size)
 
     def _file(self, place: str, body: Body, mode: int) -> None:
         folder, _, name = place.rpartition("/")
