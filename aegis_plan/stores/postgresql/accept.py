@@ -5,6 +5,7 @@ It settles what becomes of the old data. It never accepts a server that it could
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import AcceptParams, Server
 from aegis_plan.stores.postgresql.segments import read_history
-from aegis_plan.stores.postgresql.swap import aside
 
 _QUESTION = (
     "select pg_is_in_recovery(), (select system_identifier from pg_control_system())::text,"
@@ -125,16 +125,29 @@ class Accept:
     def _old(self, context: Context, params: AcceptParams, where: places.Layout) -> None:
         """Old data stays beside, goes to another disk, or goes away, as the documents say."""
         keep, run = context.declared.stores[params.store].keep_old_data, context.attempt.run
-        old = where.final / f".aegis-old-{run}" if where.inside else aside(where.final, run)
+        old = where.old(run)
         if keep == "beside" or not old.is_dir():
             return
         if keep != "no":
-            goal = Path(keep) / old.name
+            goal = Path(keep) / old.name.removeprefix(places.INSIDE)
             context.progress("copy the old data aside")
             copy_verified(old, goal, context.check)
             context.mark("old-copied", path=str(goal))
+        else:
+            for folder in _elsewhere(old, where.final, run):
+                shutil.rmtree(folder)
         shutil.rmtree(old)
         places.sync_folder(old.parent)
+
+
+def _elsewhere(old: Path, final: Path, run: str) -> list[Path]:
+    """What belongs to the old data and lies on other disks: tablespaces that the swap put aside, and the log."""
+    found = [Path(os.readlink(link)) for link in (old / "pg_tblspc").glob("*") if link.is_symlink()]
+    folders = [folder for folder in found if folder.name.endswith(f".aegis-old-{run}") and folder.is_dir()]
+    log = Path(os.path.realpath(old / "pg_wal"))
+    if (old / "pg_wal").is_symlink() and log.is_dir() and log != Path(os.path.realpath(final / "pg_wal")):
+        folders.append(log)
+    return folders
 
 
 ACTION = Accept()

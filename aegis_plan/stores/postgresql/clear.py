@@ -18,7 +18,6 @@ from aegis_plan.stores.postgresql.control import declared_server, processes, sta
 from aegis_plan.stores.postgresql.model import ClearParams
 from aegis_plan.stores.postgresql.positions import parse
 from aegis_plan.stores.postgresql.prove import check_space
-from aegis_plan.stores.postgresql.swap import aside
 
 
 def find_mark(context: Context, name: str) -> Mark | None:
@@ -97,15 +96,15 @@ def _moves(old: olddata.Old, run: str) -> tuple[list[dict[str, Any]], list[str]]
     moves: list[tuple[Path, Path]] = []
     bins: list[str] = []
     for folder in old.folders:
-        if os.path.ismount(folder):
+        if places.mounted(folder):
             # The control file's folder goes first: without it no server takes the rest for a data directory.
             entries = sorted(folder.iterdir(), key=lambda entry: (entry.name != "global", entry.name))
             target = folder / f".aegis-old-{run}"
             for entry in entries:
-                if not entry.name.startswith(".aegis-") and entry.name != "lost+found":
+                if not places.stays(entry.name):
                     moves.append((entry, target / entry.name))
         else:
-            target = aside(folder, run)
+            target = places.aside(folder, run)
             moves.append((folder, target))
         bins.append(str(target))
     found = []

@@ -16,7 +16,8 @@ from aegis_plan.stores.postgresql.model import StageParams
 def check_host(context: Context, params: StageParams) -> None:
     """Refuses a place that this host cannot offer, before anything is fetched.
 
-    Raises AegisError `place-not-here`, `binaries-wrong-version`, `place-occupied`."""
+    Raises AegisError `place-not-here`, `binaries-wrong-version`, `place-occupied`, `place-is-mount-point`,
+    `mount-within`."""
     place, where = params.place, places.layout(params.place)
     if not where.final.parent.is_dir():
         raise AegisError(
@@ -39,6 +40,21 @@ def check_host(context: Context, params: StageParams) -> None:
         raise AegisError(
             "place-occupied", "the place beside is not empty", str(where.final), "name a folder that does not exist"
         )
+    if place.beside is not None and places.mounted(where.final):
+        raise AegisError(
+            "place-is-mount-point",
+            "the place beside is a mount point, which no folder can be renamed to",
+            str(where.final),
+            "name a folder below it that does not exist",
+        )
+    within = [] if place.beside is not None else places.mounted_within(where.final)
+    if within:
+        raise AegisError(
+            "mount-within",
+            "a folder within the data directory is a mount point of its own, which cannot be moved aside",
+            ", ".join(within),
+            "stop the server, mount it elsewhere and put a link to it in its place; or restore --beside a folder",
+        )
 
 
 def check_room(params: StageParams) -> None:
@@ -55,7 +71,8 @@ def check_room(params: StageParams) -> None:
 
 
 def free_tablespace(params: StageParams, oid: str, location: str) -> tuple[Path, Path]:
-    """Where a tablespace is staged and where it is served from. Raises AegisError `tablespace-occupied`."""
+    """Where a tablespace is staged and where it is served from. Raises AegisError `tablespace-occupied`,
+    `tablespace-is-mount-point`."""
     staged = places.tablespace_staging(params.place, oid, location)
     final = places.tablespace_final(params.place, oid, location)
     old = Path(params.place.data_directory) / "pg_tblspc" / oid
@@ -66,5 +83,12 @@ def free_tablespace(params: StageParams, oid: str, location: str) -> tuple[Path,
             "the folder of a tablespace holds data that this restore may not touch",
             f"tablespace {oid} at {final}",
             "it may belong to a running server; when it was the lost server's, move it away, then `aegis resume`",
+        )
+    if staged != final and places.mounted(final):
+        raise AegisError(
+            "tablespace-is-mount-point",
+            "the folder of a tablespace is a mount point, which cannot be moved aside",
+            f"tablespace {oid} at {final}",
+            "restore --beside a folder; or mount that disk higher up, and keep the tablespace in a folder on it",
         )
     return staged, final

@@ -17,7 +17,7 @@ from aegis_plan.stores.postgresql.unpack import sync
 
 def copy_verified(source: Path, goal: Path, check: Callable[[], None]) -> None:
     """Copies a tree, makes it durable and compares every byte; a goal that is there was finished before. What is ours
-    in a mount point (`.aegis-...`) is left out. `check` raises when it is to stop.
+    in a mount point (`places.stays`) is left out. `check` raises when it is to stop.
 
     Raises AegisError `old-data-not-copied`."""
     partial = goal.with_name(goal.name + ".partial")
@@ -54,7 +54,7 @@ def _copy(source: Path, goal: Path, check: Callable[[], None]) -> None:
         return there
 
     def ours(_: str, names: list[str]) -> set[str]:
-        return {name for name in names if name.startswith(".aegis-") or name == "lost+found"}
+        return {name for name in names if places.stays(name)}
 
     # A socket or pipe is nothing that can be kept, and none belongs into a data directory.
     shutil.copytree(source, goal, symlinks=True, ignore=ours, copy_function=one)

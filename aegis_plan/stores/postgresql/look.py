@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -17,6 +18,7 @@ from aegis_plan.stores.postgresql.connection import Connection, ask, connect, co
 from aegis_plan.stores.postgresql.control import cluster, execute, processes
 from aegis_plan.stores.postgresql.model import Look, Server
 from aegis_plan.stores.postgresql.olddata import belongs, device, find, frees
+from aegis_plan.stores.postgresql.place import mounted
 from aegis_plan.stores.postgresql.positions import Position
 from aegis_plan.stores.postgresql.remains import owner
 from aegis_plan.stores.postgresql.replication import Replication
@@ -122,10 +124,10 @@ def _ask(context: Context, sql: Connection, text: str, store: str, where: str, s
 
 
 def _place(server: Server) -> dict[str, Any]:
-    folder = Path(server.data_directory)
-    seen: dict[str, Any] = {"host": socket.gethostname(), "mount_point": folder.is_mount()}
+    folder = Path(os.path.realpath(server.data_directory))
+    seen: dict[str, Any] = {"host": socket.gethostname(), "mount_point": mounted(folder)}
     parent = next((above for above in folder.parents if above.is_dir()), Path("/"))
-    # Where the data directory is a mount point, data is staged within it.
+    # Where data would be staged: on a mount point within it, else beside it.
     seen["free_bytes"] = shutil.disk_usage(folder if seen["mount_point"] else parent).free
     with contextlib.suppress(AegisError, IndexError, ValueError):
         _, said, _ = execute([f"{server.binaries}/postgres", "--version"], timeout=2.0)

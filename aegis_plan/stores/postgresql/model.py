@@ -166,11 +166,6 @@ class Place(Frozen):
     data_directory: str
     """Final directory: the member's, or the folder beside."""
 
-    @property
-    def staging(self) -> str:
-        """Where data is staged: on the same file system as the final directory, so that a rename swaps it."""
-        return self.data_directory.rstrip("/") + ".aegis-new"
-
 
 class StageParams(Frozen):
     """Parameters of `stage`: fetch, verify and unpack a chain, and the log that replay needs."""

@@ -18,7 +18,7 @@ from aegis_plan.stores.postgresql.clear import away, describe, differs, erase, f
 from aegis_plan.stores.postgresql.control import account
 from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import ClearParams
-from aegis_plan.stores.postgresql.swap import aside, failed, log_home, relink
+from aegis_plan.stores.postgresql.swap import failed, log_home, relink
 
 
 def _control(directory: Path) -> str | None:
@@ -89,7 +89,7 @@ class MoveAway:
         return {"log": lay.data["log"], "old": {copy["source"]: copy["goal"] for copy in lay.data["copies"]}}
 
     def _copies(self, params: ClearParams, old: olddata.Old, run: str) -> list[dict[str, str]]:
-        base = str(aside(Path(params.keep) / old.directory.name, run))
+        base = str(places.aside(Path(params.keep) / old.directory.name, run))
         goals = [(old.directory, base)]
         goals += [(folder, f"{base}.tablespace-{oid}") for oid, folder in old.tablespaces.items()]
         goals += [(old.log, f"{base}.pg_wal")] if old.log is not None else []
@@ -150,7 +150,7 @@ class MoveAway:
                     raise taken(name)
                 context.mark("bringing", source=copy["source"])
             context.progress("copy the old data back", unit="")
-            if not os.path.ismount(source):
+            if not places.mounted(source):
                 copy_verified(goal, source, context.check)
                 context.mark("brought", source=copy["source"])
                 continue

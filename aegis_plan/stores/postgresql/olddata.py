@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aegis_plan.errors import AegisError
+from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import cluster
 from aegis_plan.stores.postgresql.remains import owner
 
@@ -55,7 +56,7 @@ def belongs(binaries: str, directory: Path) -> str | None:
 
 def device(folder: Path) -> int:
     """The file system on which data is staged that goes to `folder`."""
-    return os.stat(folder if os.path.ismount(folder) else folder.parent).st_dev
+    return os.stat(folder if places.mounted(folder) else folder.parent).st_dev
 
 
 def frees(old: Old, on: int, check: Callable[[], None], seconds: float | None = None) -> int | None:
@@ -86,7 +87,7 @@ def size(old: Old, check: Callable[[], None]) -> int:
 
 def _files(folder: Path) -> Iterator[os.stat_result]:
     for base, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".aegis-") and name != "lost+found"]
+        folders[:] = [name for name in folders if not places.stays(name)]
         for name in names:
             with contextlib.suppress(OSError):
                 yield os.lstat(os.path.join(base, name))
@@ -103,7 +104,7 @@ def refuse_unless_plain(old: Old, major: str) -> None:
     for oid, folder in old.tablespaces.items():
         if f"{folder}{os.sep}".startswith(inside):
             why = why or f"tablespace {oid} lies inside the data directory, in {folder}"
-        elif os.path.ismount(folder):
+        elif places.mounted(folder):
             why = why or f"tablespace {oid} is a file system of its own, {folder}, which no rename puts in place"
         else:
             known = re.compile(rf"PG_{major}_\d+")
@@ -111,10 +112,10 @@ def refuse_unless_plain(old: Old, major: str) -> None:
             if other:
                 why = why or f"the folder of tablespace {oid}, {folder}, also holds {', '.join(other[:3])}"
     for folder in old.folders:
-        above = folder if os.path.ismount(folder) else folder.parent
+        above = folder if places.mounted(folder) else folder.parent
         if not os.access(above, os.W_OK | os.X_OK):
             why = why or f"this site may not write into {above}"
-        if folder == old.log and os.path.ismount(folder):
+        if folder == old.log and places.mounted(folder):
             continue
         nested = _mounted_inside(folder)
         if nested is not None:
@@ -129,6 +130,9 @@ def refuse_unless_plain(old: Old, major: str) -> None:
 
 
 def _mounted_inside(folder: Path) -> str | None:
+    bound = places.mounted_within(folder)
+    if bound:
+        return bound[0]
     own = os.stat(folder).st_dev
     for base, folders, _ in os.walk(folder):
         for name in folders:

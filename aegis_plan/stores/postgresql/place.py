@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql.model import Place
 
 NOTE = ".aegis-restore.json"
+INSIDE = "pgsql_tmp.aegis-"
+"""How our folders within a mounted data directory begin: a server's base backup leaves out what begins with
+`pgsql_tmp`, so that neither staged nor old data ever gets into a set."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,17 @@ class Layout:
     inside: bool
     """The data directory is a mount point: staging lies within it, and its entries are moved one by one."""
 
+    def old(self, run: str) -> Path:
+        """Where the old data is kept after the swap."""
+        return self.final / f"{INSIDE}old-{run}" if self.inside else aside(self.final, run)
+
 
 def layout(place: Place) -> Layout:
     """Staging is on the file system of the final directory, so that putting it in place is a rename."""
-    final = Path(place.data_directory)
-    inside = place.beside is None and os.path.ismount(final)
-    staging = final / ".aegis-new" if inside else Path(place.staging)
+    # Behind a link the data lies on another disk, and that is where it has to stay.
+    final = Path(place.data_directory if place.beside else os.path.realpath(place.data_directory))
+    inside = place.beside is None and mounted(final)
+    staging = final / f"{INSIDE}new" if inside else Path(f"{str(final).rstrip('/')}.aegis-new")
     return Layout(final=final, staging=staging, spool=Path(f"{staging}.wal"), inside=inside)
 
 
@@ -44,9 +53,41 @@ def free_bytes(where: Layout) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def aside(folder: Path, run: str) -> Path:
+    """Where the old data of a folder that can be renamed is kept."""
+    return Path(f"{str(folder).rstrip('/')}.aegis-old-{run}")
+
+
+def mounts() -> set[str]:
+    """Every mount point of this host. `os.path.ismount` does not see a folder of the same file system that is bound
+    there, which can be renamed as little as any other."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return set()
+    return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code.group(1), 8)), line.split(" ")[4]) for line in lines}
+
+
+def mounted(folder: Path) -> bool:
+    return os.path.ismount(folder) or os.path.realpath(folder) in mounts()
+
+
+def mounted_within(folder: Path) -> list[str]:
+    """Mount points below a folder."""
+    base = os.path.realpath(folder).rstrip("/") + "/"
+    return sorted(point for point in mounts() if point.startswith(base))
+
+
+def stays(name: str) -> bool:
+    """Whether an entry of a mounted folder is none of its data: ours, or the file system's own."""
+    return name.startswith((INSIDE, ".aegis-")) or name == "lost+found"
+
+
 def tablespace_final(place: Place, oid: str, location: str) -> Path:
     """Where a tablespace is served from after the restore."""
-    return Path(f"{place.data_directory.rstrip('/')}.tablespaces") / oid if place.beside else Path(location)
+    if place.beside:
+        return Path(f"{place.data_directory.rstrip('/')}.tablespaces") / oid
+    return Path(os.path.realpath(location))
 
 
 def tablespace_staging(place: Place, oid: str, location: str) -> Path:

@@ -7,7 +7,9 @@ repeated or taken back after a kill at any line.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import account, cluster, processes
 from aegis_plan.stores.postgresql.model import SwapParams
 from aegis_plan.stores.postgresql.unpack import sync
+
+_RUN = re.compile(r"(\.aegis-\d{8}T\d{6}Z-[0-9a-f]+)+$")
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,6 @@ class Move:
         return Move(data["kind"], Path(data["source"]), Path(data["target"]))
 
 
-def aside(folder: Path, run: str) -> Path:
-    """Where the old data of a place is kept."""
-    return Path(f"{str(folder).rstrip('/')}.aegis-old-{run}")
-
-
 def failed(folder: Path, run: str) -> Path:
     """Where restored data goes that had to leave its place again."""
     return Path(f"{str(folder).rstrip('/')}.aegis-failed-{run}")
@@ -49,9 +48,10 @@ def failed(folder: Path, run: str) -> Path:
 def log_home(old: Path, run: str) -> Path:
     """Where a restored log lies whose old one lay in a folder of its own. An emptied mount point takes it in."""
     mine = f"pg_wal.aegis-{run}"
-    if os.path.ismount(old) and not {entry.name for entry in old.iterdir()} - {"lost+found", mine}:
+    if places.mounted(old) and not {entry.name for entry in old.iterdir()} - {"lost+found", mine}:
         return old / mine
-    return old.with_name(f"{old.name}.aegis-{run}")
+    # Without the mark of a restore before, or the name would grow with each.
+    return old.with_name(f"{_RUN.sub('', old.name)}.aegis-{run}")
 
 
 def plan(context: Context, params: SwapParams, where: places.Layout) -> list[Move]:
@@ -63,19 +63,19 @@ def plan(context: Context, params: SwapParams, where: places.Layout) -> list[Mov
             final = Path((places.read_note(staged) or {}).get("final", str(staged)))
             if final != staged:
                 if os.path.lexists(final):
-                    moves.append(Move("aside", final, aside(final, run)))
+                    moves.append(Move("aside", final, places.aside(final, run)))
                 moves.append(Move("in", staged, final))
     if where.inside:
-        old = where.final / f".aegis-old-{run}"
+        old = where.old(run)
         for entry in sorted(where.final.iterdir()):
-            if not entry.name.startswith(".aegis-") and entry.name != "lost+found":
+            if not places.stays(entry.name):
                 moves.append(Move("aside", entry, old / entry.name))
         # The control file's folder goes last: until then no server takes the place for a data directory.
         entries = sorted(where.staging.iterdir(), key=lambda entry: (entry.name == "global", entry.name))
-        moves.extend(Move("in", entry, where.final / entry.name) for entry in entries)
+        moves.extend(Move("in", entry, where.final / entry.name) for entry in entries if entry.name != "lost+found")
     else:
         if os.path.lexists(where.final):
-            moves.append(Move("aside", where.final, aside(where.final, run)))
+            moves.append(Move("aside", where.final, where.old(run)))
         moves.append(Move("in", where.staging, where.final))
     return moves
 
@@ -148,6 +148,8 @@ class Swap:
             moves = plan(context, params, where)
             links = self._links(where.staging)
             context.mark("moves", moves=[move.as_data() for move in moves], links=links)
+        if where.inside:
+            self._own(context, where, [move for move in moves if move.target.parent == where.old(context.attempt.run)])
         for move in moves:
             self._forth(context, move)
         self._settle_links(context, params, where)
@@ -184,14 +186,19 @@ class Swap:
                 _rename(move.target, move.source)
         ids = account(params.place.run_as)
         for mark in context.marks:
+            if mark.name == "owner":
+                os.chown(where.final, mark.data["user"], mark.data["group"])
+                where.final.chmod(mark.data["mode"])
             if mark.name == "moves":
                 links = where.final / "pg_tblspc"
                 stray = {
                     oid: goal
                     for oid, goal in mark.data["links"].items()
-                    if (links / oid).is_symlink() and os.readlink(links / oid) == str(aside(Path(goal), run))
+                    if (links / oid).is_symlink() and os.readlink(links / oid) == str(places.aside(Path(goal), run))
                 }
                 relink(where.final, stray, ids)
+        if where.inside and where.old(run).is_dir():
+            where.old(run).rmdir()
         return Done({"data_directory": str(where.final)})
 
     def _outputs(self, context: Context, where: places.Layout) -> dict[str, Any]:
@@ -213,6 +220,18 @@ class Swap:
                 f"{folder}: processes {alive[:5]}",
                 "stop it, then `aegis resume`",
             )
+
+    def _own(self, context: Context, where: places.Layout, kept: list[Move]) -> None:
+        """A mount point stays when its entries are moved: a fresh one belongs to root, and no server takes that."""
+        wanted, found = where.staging.stat(), where.final.stat()
+        if (wanted.st_uid, wanted.st_gid, wanted.st_mode) != (found.st_uid, found.st_gid, found.st_mode):
+            context.mark("owner", user=found.st_uid, group=found.st_gid, mode=stat.S_IMODE(found.st_mode))
+            os.chown(where.final, wanted.st_uid, wanted.st_gid)
+            where.final.chmod(stat.S_IMODE(wanted.st_mode))
+        if kept:
+            old = where.old(context.attempt.run)
+            old.mkdir(mode=0o700, exist_ok=True)
+            os.chown(old, wanted.st_uid, wanted.st_gid)
 
     def _forth(self, context: Context, move: Move) -> None:
         if not _present(move.source):
@@ -250,11 +269,10 @@ class Swap:
         for mark in context.marks:
             if mark.name == "moves":
                 relink(where.final, dict(mark.data["links"]), ids)
-                run, old = context.attempt.run, where.final / f".aegis-old-{context.attempt.run}"
-                kept = old if where.inside else aside(where.final, run)
+                run, kept = context.attempt.run, where.old(context.attempt.run)
                 if kept.is_dir():
                     # The old directory must not serve the new tablespaces when somebody starts it by hand.
-                    goals = {oid: str(aside(Path(goal), run)) for oid, goal in mark.data["links"].items()}
+                    goals = {oid: str(places.aside(Path(goal), run)) for oid, goal in mark.data["links"].items()}
                     relink(kept, {oid: goal for oid, goal in goals.items() if Path(goal).is_dir()}, ids)
 
     def _log_link(self, context: Context, params: SwapParams, where: places.Layout) -> None:
@@ -280,12 +298,12 @@ class Swap:
 def _copy_tree(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
     for place, folders, files in os.walk(source):
-        stat = os.stat(place)
-        os.chown(target / os.path.relpath(place, source), stat.st_uid, stat.st_gid)
+        found = os.stat(place)
+        os.chown(target / os.path.relpath(place, source), found.st_uid, found.st_gid)
         inside = os.path.relpath(place, source)
         for name in [*folders, *files]:
-            stat = os.stat(os.path.join(place, name))
-            os.chown(target / inside / name, stat.st_uid, stat.st_gid)
+            found = os.stat(os.path.join(place, name))
+            os.chown(target / inside / name, found.st_uid, found.st_gid)
     sync(target)
 
 
