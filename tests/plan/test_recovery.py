@@ -125,7 +125,7 @@ def test_a_hole_is_refused_for_latest_and_named_with_the_way_on() -> None:
     said = error(recover(snapshot(catalog, LOST)))
     assert said.startswith("log-hole")
     assert "1/0/1000 to 1/0/3000" in said
-    assert "--to '2026-11-22T02:00:00.000Z'" in said
+    assert "--to '2026-11-22T02:00:00.000000Z'" in said
     assert not recover(snapshot(catalog, LOST), at(0).isoformat()).blocked
 
 
@@ -154,7 +154,7 @@ def test_a_broken_newest_set_without_log_is_refused() -> None:
     said = error(recover(snapshot(shelf(FULL, newer, missing={"here": ("F2",), "there": ("F2",)}), LOST)))
     assert said.startswith("chain-broken")
     assert "F2" in said
-    assert "--to '2026-11-22T02:00:00.000Z'" in said
+    assert "--to '2026-11-22T02:00:00.000000Z'" in said
 
 
 def test_an_incremental_whose_full_is_gone_is_no_way_back() -> None:

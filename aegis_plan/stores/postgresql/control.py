@@ -37,6 +37,9 @@ class Cluster:
     state: str
     timeline: int
     """Of the latest checkpoint."""
+    recovered_timeline: int
+    """To which a recovery came that no checkpoint followed yet; 0 where there is none. A server that was promoted and
+    killed at once took writes on it."""
     block_size: int
     segment_size: int
     checksums: bool
@@ -143,6 +146,7 @@ def cluster(binaries: str, directory: str | Path) -> Cluster:
             system_identifier=fields["Database system identifier"],
             state=fields["Database cluster state"],
             timeline=int(fields["Latest checkpoint's TimeLineID"]),
+            recovered_timeline=int(fields["Min recovery ending loc's timeline"]),
             block_size=int(fields["Database block size"]),
             segment_size=int(fields["Bytes per WAL segment"]),
             checksums=fields["Data page checksum version"] != "0",

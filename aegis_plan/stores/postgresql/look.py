@@ -22,6 +22,7 @@ from aegis_plan.stores.postgresql.place import mounted
 from aegis_plan.stores.postgresql.positions import Position
 from aegis_plan.stores.postgresql.remains import owner
 from aegis_plan.stores.postgresql.replication import Replication
+from aegis_plan.stores.postgresql.segments import begin_of, read_history
 from aegis_plan.stores.postgresql.settings import segment_size
 from aegis_plan.stores.postgresql.slot import default_name, read_slot
 
@@ -159,17 +160,17 @@ def _place(server: Server) -> dict[str, Any]:
             wal_segment_size=of.segment_size,
             used_bytes=_used(folder),
         )
-        return {**seen, **_contiguous(folder / "pg_wal", of.timeline, of.segment_size)}
+        return {**seen, **_log(folder / "pg_wal", of.timeline, of.segment_size)}
     seen.update(
         data_directory="readable",
         control_state=control.state,
         system_identifier=control.system_identifier,
-        timeline=control.timeline,
+        timeline=max(control.timeline, control.recovered_timeline),
         data_checksums=control.checksums,
         wal_segment_size=control.segment_size,
         used_bytes=_used(folder),
     )
-    seen.update(_contiguous(folder / "pg_wal", control.timeline, control.segment_size))
+    seen.update(_log(folder / "pg_wal", seen["timeline"], control.segment_size))
     return seen
 
 
@@ -179,28 +180,42 @@ def _used(folder: Path) -> int | None:
     return None
 
 
-def _contiguous(folder: Path, timeline: int, size: int) -> dict[str, str]:
-    """The newest unbroken run of segments whose first page says that they are what their name says."""
-    begins = []
+def _log(folder: Path, timeline: int, size: int) -> dict[str, str]:
+    """The newest unbroken run of segments, back over the timelines before it as far as they abut."""
+    begins = _segments(folder, timeline, size)
+    if not begins:
+        return {}
+    low = high = max(begins)
+    while low - size in begins:
+        low -= size
+    found = {"log_readable_to": str(Position(timeline, high + size))}
+    owner = timeline
+    with contextlib.suppress(OSError, AegisError):
+        text = (folder / f"{timeline:08X}.history").read_text("utf-8", "replace")
+        found["timeline_history"] = text
+        for switch in reversed(read_history(text.encode())):
+            # A new timeline begins with a copy of the segment in which the old one was left.
+            if low > switch.position - switch.position % size:
+                break
+            owner, begins = switch.timeline, _segments(folder, switch.timeline, size)
+            while low - size in begins:
+                low -= size
+    return {**found, "log_readable_from": str(Position(owner, low))}
+
+
+def _segments(folder: Path, timeline: int, size: int) -> set[int]:
+    """Where segments of a timeline begin whose first page says that they are what their name says."""
+    begins = set()
     for path in folder.iterdir():
         if len(path.name) != 24 or not path.name.startswith(f"{timeline:08X}"):
             continue
         try:
-            begin = (int(path.name[8:16], 16) << 32) + int(path.name[16:24], 16) * size
+            begin = begin_of(path.name, size)
             with path.open("rb") as stream:
                 head = stream.read(16)
         except (OSError, ValueError):
             continue
         # Recycled segments keep an old page under a future name.
         if path.stat().st_size == size and int.from_bytes(head[8:16], "little") == begin:
-            begins.append(begin)
-    if not begins:
-        return {}
-    begins.sort()
-    low = high = begins[-1]
-    while low - size in begins:
-        low -= size
-    return {
-        "log_readable_from": str(Position(timeline, low)),
-        "log_readable_to": str(Position(timeline, high + size)),
-    }
+            begins.add(begin)
+    return begins

@@ -87,8 +87,11 @@ class Look(Frozen):
     control_state: str | None = None
     """`Database cluster state` of the control file."""
     log_readable_from: str | None = None
-    """First and last position `<timeline>/<LSN>` of contiguous segments in the old directory's pg_wal."""
+    """First and last position `<timeline>/<LSN>` of contiguous segments in the old directory's pg_wal, over as many
+    timelines as its history has."""
     log_readable_to: str | None = None
+    timeline_history: str | None = None
+    """The history file of the old directory's timeline, where it is on another than the first."""
     free_bytes: int | None = None
     """On the file system where data is staged: that of the data directory's parent, or its own where it is a mount
     point."""
@@ -136,6 +139,8 @@ class TailParams(Frozen):
     lineage: str
     begin: str
     """`<timeline>/<LSN>` at which the archive ends now."""
+    timeline: int | None = None
+    """That the old directory went on to; None: that of `begin`."""
 
 
 class SlotParams(Frozen):

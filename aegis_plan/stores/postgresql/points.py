@@ -48,7 +48,7 @@ def _latest(
         key=lambda one: (max(found.end for found in one.reaches), one.lineage),
     )
     best = one.reaches[-1]
-    way = f"--to '{_text(best.end)}' takes it back to the newest moment that can be reached"
+    way = f"--to '{exact(best.end)}' takes it back to the newest moment that can be reached"
     filled = tail_from is not None and tail_from <= best.end_lsn
     lost = one.lost_behind(best)
     open_holes = [hole for hole in lost if not hole.accepted]
@@ -81,7 +81,7 @@ def _latest(
         choices.append(
             f"uses set {best.chain.last.set} and more log, because {one.broken[newest.set]}; nothing more is lost by it"
         )
-    return _reached(one, best, None, None, choices)
+    return reached(one, best, None, None, choices)
 
 
 def _gone(shelf: Shelf) -> tuple[str, str] | None:
@@ -110,7 +110,7 @@ def _time(
             if best is None or key > best[0]:
                 best = (key, one, found)
     if best is not None:
-        return _reached(best[1], best[2], moment, None, [])
+        return reached(best[1], best[2], moment, None, [])
     first, last = min(window.begin for window in spans), max(window.end for window in spans)
     if moment < first:
         return Refusal(
@@ -153,7 +153,7 @@ def _position(lineages: Mapping[str, LineageArchive], text: str, spans: tuple[Wi
             if fits and parse(found.chain.last.end).lsn <= lsn <= found.end_lsn:
                 chosen = (one, found)
     if chosen is not None:
-        return _reached(chosen[0], chosen[1], None, lsn, [])
+        return reached(chosen[0], chosen[1], None, lsn, [])
     ends = [found.end_lsn for one in lineages.values() for found in one.reaches]
     begins = [parse(found.chain.last.end).lsn for one in lineages.values() for found in one.reaches]
     tips = [tip for one in lineages.values() for tip in one.tips.values()]
@@ -176,9 +176,8 @@ def _position(lineages: Mapping[str, LineageArchive], text: str, spans: tuple[Wi
     return _between(lineages, text, spans)
 
 
-def _reached(
-    one: LineageArchive, found: Reach, moment: datetime | None, lsn: int | None, choices: list[str]
-) -> Reached:
+def reached(one: LineageArchive, found: Reach, moment: datetime | None, lsn: int | None, choices: list[str]) -> Reached:
+    """The point at a moment or an LSN of a reach, at its end without both."""
     log = log_needed(one, found, moment, lsn)
     sets = found.chain.sets
     end = lsn
@@ -277,6 +276,11 @@ def _unreadable(lineages: Mapping[str, LineageArchive], shelf: Shelf) -> Refusal
         "; ".join(reasons[:3]),
         "bring back a repository that holds the missing part; 'aegis catalog' lists what is held where",
     )
+
+
+def exact(moment: datetime) -> str:
+    """For a `--to` that people copy: cut to milliseconds, it could lie before the only moment that can be reached."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _text(moment: datetime) -> str:

@@ -94,7 +94,7 @@ class Prove(Stage):
         if params.proved is None:
             if where.final.is_dir():
                 major = params.lineage.rpartition("-")[2]
-                olddata.refuse_unless_plain(olddata.find(where.final), major)
+                olddata.refuse_unless_plain(olddata.find(Path(params.place.data_directory)), major)
             check_space(params.place, params.keep, params.need_bytes or 0, context)
         scratch = self._scratch(context)
         try:

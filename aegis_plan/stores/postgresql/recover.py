@@ -10,7 +10,8 @@ from aegis_plan.stores.postgresql.chains import archive
 from aegis_plan.stores.postgresql.check import server as declared_server
 from aegis_plan.stores.postgresql.destination import fate_without_room, member_to_restore, others, place_of
 from aegis_plan.stores.postgresql.facts import Seen, problem, seen
-from aegis_plan.stores.postgresql.points import Reached, reach
+from aegis_plan.stores.postgresql.leftover import log_from, take_up
+from aegis_plan.stores.postgresql.points import reach
 from aegis_plan.stores.postgresql.positions import parse
 from aegis_plan.stores.postgresql.recipe import Recovery, log_bytes, write_recipe
 
@@ -48,13 +49,16 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
         )
         return Recipe(findings=(whole,))
     lineages = archive(ask.look.shelf, without)
-    tail_from = _tail_from(here, target) if beside is None else None
+    tail_from = log_from(here, target) if beside is None else None
     found = reach(lineages, ask.look.shelf, target, tail_from=tail_from)
     if isinstance(found, Refusal):
         return Recipe(refusal=found, findings=(_refused(ask, found),), choices=tuple(choices))
     choices.extend(found.choices)
-    point, one = found.point, lineages[found.point.lineage]
-    tail = _tail(here, found, target, findings, ask) if beside is None else None
+    one, tail = lineages[found.point.lineage], None
+    if beside is None:
+        found, taken = take_up(ask, here, one, found, target, findings)
+        tail = str(taken) if taken is not None else None
+    point = found.point
     major = int(point.lineage.rsplit("-", 1)[-1])
     if here is not None and here.look.binaries_version is not None and here.look.binaries_version // 10_000 != major:
         findings.append(
@@ -100,6 +104,8 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
         choices.append(f"{ask.name}: follows timeline {found.timeline}, the youngest")
     if tail is not None:
         choices.append(f"{ask.name}: the old data directory can be read, so log that was not archived is taken from it")
+        if here is not None and here.look.timeline is not None and here.look.timeline > found.timeline:
+            choices.append(f"{ask.name}: follows timeline {here.look.timeline}, on which the old data directory is")
     return Recipe(
         steps=tuple(draft.steps), findings=tuple(findings), choices=tuple(choices), point=_extended(point, tail, ask)
     )
@@ -123,43 +129,6 @@ def _extended(point: RecoveryPoint, tail: str | None, ask: Ask) -> RecoveryPoint
 
 def _refused(ask: Ask, refusal: Refusal) -> PlanFinding:
     return problem(ask, "error", refusal.code, refusal.summary, f"{ask.name}: {refusal.detail}", refusal.hint)
-
-
-def _tail_from(here: Seen | None, target: Target) -> int | None:
-    """From which LSN the old data directory still has the log, where that may be used."""
-    if here is None or here.look.data_directory != "readable" or target.time is not None or target.position is not None:
-        return None
-    return parse(here.look.log_readable_from).lsn if here.look.log_readable_from else None
-
-
-def _tail(here: Seen | None, found: Reached, target: Target, findings: list[PlanFinding], ask: Ask) -> str | None:
-    if here is None or here.look.data_directory != "readable" or target.time is not None or target.position is not None:
-        return None
-    if here.lineage is not None and here.lineage != found.point.lineage:
-        return None
-    first, last = here.look.log_readable_from, here.look.log_readable_to
-    if first is None or last is None:
-        return None
-    reached = found.reach
-    base = parse(found.point.position) if reached.piece is not None else parse(reached.chain.last.begin)
-    if here.look.timeline is not None and here.look.timeline < base.timeline:
-        return None
-    if parse(last).lsn <= base.lsn:
-        return None
-    if parse(first).lsn > base.lsn:
-        findings.append(
-            problem(
-                ask,
-                "warning",
-                "tail-not-contiguous",
-                "the old server's log begins behind the end of the archive",
-                f"the archive ends at {base}, the old data directory has log from {first} on; what lies "
-                "between is gone",
-                "the old log cannot be used; the restore goes to the end of the archive",
-            )
-        )
-        return None
-    return str(base)
 
 
 def _need(point: RecoveryPoint) -> int:

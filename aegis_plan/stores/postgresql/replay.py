@@ -97,7 +97,9 @@ class Replay:
         if params.target_lsn is not None:
             text = params.target_lsn
             goal = parse(text).lsn if text.count("/") == 2 else parse_lsn(text)
-            return [Goal("recovery_target_lsn", format_lsn(goal), goal)]
+            if goal < end:
+                return [Goal("recovery_target_lsn", format_lsn(goal), goal)]
+            # No record begins at the end of the log, and a server stops only where one does.
         # The set itself reaches to its end: where no log lies behind it, its last record is found from its begin.
         begin = parse(staged["begin"]).lsn if consistent.timeline == timeline else end - 1 - (end - 1) % size
         found = None

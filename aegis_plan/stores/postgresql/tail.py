@@ -18,6 +18,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql.control import declared_server, status
 from aegis_plan.stores.postgresql.log import Archive
 from aegis_plan.stores.postgresql.model import Server, TailParams
+from aegis_plan.stores.postgresql.oldlog import OldLog, Stretch
 from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse, segment_name
 from aegis_plan.stores.postgresql.remains import owner, record_behind
 from aegis_plan.stores.postgresql.segments import join, scan
@@ -68,16 +69,19 @@ class Tail:
                 "the old data directory holds another server",
                 f"{server.data_directory}: system identifier {found.system_identifier}, wanted {params.lineage}",
             )
-        if not (folder / segment_name(begin.timeline, begin.lsn, found.segment_size)).exists():
+        timeline = params.timeline or begin.timeline
+        line = OldLog(folder, found.segment_size, timeline, begin) if timeline != begin.timeline else None
+        start = line.left if line is not None else begin.lsn
+        if line is None and not (folder / segment_name(begin.timeline, begin.lsn, found.segment_size)).exists():
             return _missed(
                 context,
                 "old-log-not-contiguous",
                 "the old server's log does not begin where the archive ends",
                 f"{segment_name(begin.timeline, begin.lsn, found.segment_size)} is not in {folder}",
             )
-        end, commit = self._end(server, folder, begin.timeline, begin.lsn, found.segment_size)
-        upto = max(end or 0, begin.lsn)
-        behind = record_behind(folder, begin.timeline, upto, found.segment_size)
+        end, commit = self._end(server, folder, timeline, start, found.segment_size)
+        upto = max(end or 0, start)
+        behind = record_behind(folder, timeline, upto, found.segment_size)
         if behind is not None:
             context.find(
                 "warning",
@@ -89,18 +93,31 @@ class Tail:
             )
         whole = covers if behind is None else None
         told = {"last_commit": commit, "covers_until": stamp(whole) if whole else None}
-        if end is None or end <= begin.lsn:
+        if line is None and upto <= begin.lsn:
             return Done({**told, "records": {}, "end": params.begin, "last_commit": None})
         archive = Archive(context, params.store, params.lineage)
         archive.learn(begin)
-        for low in range(begin.lsn, end, PART):
-            high = min(low + PART, end)
-            data = b"".join(_read(context, folder, begin.timeline, low, high, found.segment_size))
-            last = whole if high == end else None
-            archive.put(Position(begin.timeline, low), Position(begin.timeline, high), data, last, tail=True)
-            context.progress("archive the old log", high - begin.lsn, end - begin.lsn)
+        stretches = [Stretch(timeline, begin.lsn, upto)]
+        if line is not None:
+            stretches = line.stretches(upto)
+            for switch in line.histories(archive.known):
+                archive.put(
+                    Position(switch.before, switch.left),
+                    Position(switch.timeline, switch.left),
+                    switch.text.encode(),
+                    None,
+                    history=True,
+                    text=switch.text,
+                )
+        for owner_, first, final in stretches:
+            for low in range(first, final, PART):
+                high = min(low + PART, final)
+                data = b"".join(_read(context, folder, line, owner_, low, high, found.segment_size))
+                last = whole if owner_ == timeline and high == upto else None
+                archive.put(Position(owner_, low), Position(owner_, high), data, last, tail=True)
+                context.progress("archive the old log", high - begin.lsn, max(upto - begin.lsn, high - begin.lsn))
         context.mark("range", records=dict(archive.written))
-        context.mark("archived", end=join(begin.timeline, end), **told)
+        context.mark("archived", end=join(timeline, upto), **told)
         return Done(_outputs(context))
 
     def undo(self, context: Context) -> Done:
@@ -124,12 +141,15 @@ def _outputs(context: Context) -> dict[str, Any]:
     return {"records": ranges, **{name: end.get(name) for name in ("end", "last_commit", "covers_until")}}
 
 
-def _read(context: Context, folder: Path, timeline: int, begin: int, end: int, size: int) -> Iterator[bytes]:
+def _read(
+    context: Context, folder: Path, line: OldLog | None, timeline: int, begin: int, end: int, size: int
+) -> Iterator[bytes]:
     at = begin
     while at < end:
         context.check()
         upto = min(end, at - at % size + size, at + (1 << 20))
-        with open(folder / segment_name(timeline, at, size), "rb") as stream:
+        path = folder / segment_name(timeline, at, size) if line is None else line.file(timeline, at)
+        with open(path, "rb") as stream:
             stream.seek(at % size)
             data = stream.read(upto - at)
         if len(data) != upto - at:
