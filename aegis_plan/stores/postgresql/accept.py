@@ -18,6 +18,7 @@ from aegis_plan.stores.postgresql import control
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import AcceptParams, Server
+from aegis_plan.stores.postgresql.programs import cluster
 from aegis_plan.stores.postgresql.segments import read_history
 
 _QUESTION = (
@@ -85,7 +86,7 @@ class Accept:
                 "look into its log, start it, then `aegis resume`",
             )
         recovering, identifier, timeline, flushed, major = ask(context, params, server)
-        expected = control.cluster(server.binaries, server.data_directory)
+        expected = cluster(server.binaries, server.data_directory)
         problems = []
         if recovering:
             problems.append("it is a replica")

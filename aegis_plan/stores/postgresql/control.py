@@ -1,18 +1,17 @@
-"""Controls a member's server on this host: whether it runs, start, stop, and what its control file says.
+"""Controls a member's server on this host: whether it runs, start and stop, by pg_ctl or by what is declared.
 
-A process id alone proves nothing: a server counts as running when a process works in its data directory. Servers
-started here inherit nothing of the site, so that its locks never live on in them.
+A process id alone proves nothing, nor does what a command says of itself: a server counts as running when a process
+works in its data directory.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
-import subprocess
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import shlex
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,33 +19,16 @@ from typing import Literal
 from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql.model import Control, Server
+from aegis_plan.stores.postgresql.programs import execute
 
 Status = Literal["running", "stopped", "unknown"]
 
 START_SECONDS = 3600.0
 """A start may have to recover from a crash first; the step's own deadline usually ends the wait before."""
 STOP_SECONDS = 60.0
+START_GRACE = 5.0
+"""How long a server that was told to start may show nowhere."""
 _FATAL = re.compile(rb"(?:FATAL|PANIC):\s+(.*)")
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """What `pg_controldata` says of a data directory."""
-
-    system_identifier: str
-    state: str
-    timeline: int
-    """Of the latest checkpoint."""
-    recovered_timeline: int
-    """To which a recovery came that no checkpoint followed yet; 0 where there is none. A server that was promoted and
-    killed at once took writes on it."""
-    block_size: int
-    segment_size: int
-    checksums: bool
-    settings: Mapping[str, int]
-    """Settings of the primary that a replay needs at least."""
-    kept: Mapping[str, str]
-    """Settings that change stored data when a server runs without them: it drops commit timestamps at once."""
 
 
 @dataclass(frozen=True)
@@ -70,102 +52,6 @@ def declared_server(context: Context, store: str, member: str) -> Server:
             "give its `server` a data_directory and binaries",
         )
     return Server.model_validate(found.server)
-
-
-def account(run_as: str | None) -> tuple[int, int] | None:
-    """User and group ids to work as, or None for our own. Raises AegisError `run-as-unknown`, `run-as-refused`."""
-    if run_as is None:
-        return None
-    try:
-        entry = pwd.getpwnam(run_as)
-    except KeyError:
-        raise AegisError(
-            "run-as-unknown", "the account that runs the server does not exist here", f"account {run_as}"
-        ) from None
-    if entry.pw_uid == os.geteuid():
-        return None
-    if os.geteuid() != 0:
-        raise AegisError(
-            "run-as-refused",
-            "this site may not work as the account that runs the server",
-            f"it runs as user id {os.geteuid()}, the server as {run_as}",
-            f"run the site as {run_as} or as root",
-        )
-    return entry.pw_uid, entry.pw_gid
-
-
-def execute(
-    command: Sequence[str], *, run_as: str | None = None, timeout: float = 60.0, env: Mapping[str, str] | None = None
-) -> tuple[int, str, str]:
-    """Runs a short program that inherits nothing of the site; gives code, output and errors, cut to 64 KiB each.
-
-    Raises AegisError `program-missing`, `program-too-slow`."""
-    ids = account(run_as)
-    environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC", **(env or {})}
-    # Output goes to files: a server that pg_ctl starts would keep a pipe open for as long as it lives.
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        try:
-            code = subprocess.run(  # the command is built by us, without a shell
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                timeout=timeout,
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-                user=ids[0] if ids else None,
-                group=ids[1] if ids else None,
-                extra_groups=os.getgrouplist(run_as, ids[1]) if ids and run_as else None,
-                check=False,
-            ).returncode
-        except (FileNotFoundError, PermissionError):
-            raise AegisError(
-                "program-missing", "a program cannot be run", command[0], "check `binaries` of the server"
-            ) from None
-        except subprocess.TimeoutExpired:
-            raise AegisError(
-                "program-too-slow", "a program did not end in time", f"{command[0]}, {timeout:g} s"
-            ) from None
-        texts = []
-        for stream in (out, err):
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - 65536))
-            texts.append(stream.read().decode("utf-8", "replace"))
-    return code, texts[0], texts[1]
-
-
-def cluster(binaries: str, directory: str | Path) -> Cluster:
-    """Reads the control file. Raises AegisError `control-file-unreadable`."""
-    code, text, _ = execute([f"{binaries}/pg_controldata", "-D", str(directory)])
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
-    try:
-        if code != 0 or "WARNING" in text:
-            raise KeyError("Database system identifier")
-        return Cluster(
-            system_identifier=fields["Database system identifier"],
-            state=fields["Database cluster state"],
-            timeline=int(fields["Latest checkpoint's TimeLineID"]),
-            recovered_timeline=int(fields["Min recovery ending loc's timeline"]),
-            block_size=int(fields["Database block size"]),
-            segment_size=int(fields["Bytes per WAL segment"]),
-            checksums=fields["Data page checksum version"] != "0",
-            settings={
-                "max_connections": int(fields["max_connections setting"]),
-                "max_worker_processes": int(fields["max_worker_processes setting"]),
-                "max_wal_senders": int(fields["max_wal_senders setting"]),
-                "max_prepared_transactions": int(fields["max_prepared_xacts setting"]),
-                "max_locks_per_transaction": int(fields["max_locks_per_xact setting"]),
-            },
-            kept={name: fields[f"{name} setting"] for name in ("track_commit_timestamp", "wal_log_hints", "wal_level")},
-        )
-    except (KeyError, ValueError):
-        raise AegisError(
-            "control-file-unreadable",
-            "the control file of a data directory cannot be read",
-            str(directory),
-            "the directory is damaged, or the binaries are of another major version",
-        ) from None
 
 
 def processes(directory: str | Path) -> list[int]:
@@ -218,9 +104,74 @@ def status(server: Server) -> Status:
     if note is not None and _hidden(note.pid):
         return "unknown"
     if isinstance(server.control, Control):
-        code, _, _ = execute(server.control.status)
+        code, _ = _commanded(server, "status")
         return {0: "running", 3: "stopped"}.get(code, "unknown")  # type: ignore[return-value] # a literal by its keys
     return "stopped"
+
+
+def certain(server: Server) -> bool:
+    """Whether it runs. Raises AegisError `server-state-unknown`, `server-control-failed`."""
+    found = status(server)
+    if found == "unknown":
+        detail = "its process belongs to another account, and may be the server"
+        if isinstance(server.control, Control):
+            detail = f"its status command `{shlex.join(server.control.status)}` ends with neither 0 nor 3"
+        raise AegisError(
+            "server-state-unknown",
+            "nobody can tell whether the server runs",
+            f"{server.data_directory}: {detail}",
+            "0 says that it runs, 3 that it does not; correct `control` or run the site as another account, then "
+            "`aegis resume`",
+        )
+    return found == "running"
+
+
+def _command(server: Server, word: Literal["start", "stop", "status"]) -> list[str]:
+    """How the server is told, where not by pg_ctl."""
+    if isinstance(server.control, Control):
+        return list(getattr(server.control, word))
+    return ["systemctl", "is-active" if word == "status" else word, server.control.removeprefix("systemd:")]
+
+
+def _commanded(
+    server: Server, word: Literal["start", "stop", "status"], seconds: float | None = None
+) -> tuple[int, str]:
+    """Runs the command that is declared for a word; gives its code and the last line of its errors.
+
+    Raises AegisError `server-control-failed`."""
+    command = _command(server, word)
+    limit = server.control.timeout.total_seconds() if isinstance(server.control, Control) else seconds or STOP_SECONDS
+    try:
+        code, _, err = execute(command, timeout=limit)
+    except AegisError as error:
+        why = "cannot be run" if error.code == "program-missing" else f"did not end within {limit:g} s"
+        raise AegisError(
+            "server-control-failed",
+            "a command that controls the server does not work",
+            f"{server.data_directory}: the {word} command `{shlex.join(command)}` {why}",
+            "this host has no systemd: write `control: pg_ctl` or commands of your own, then make a new plan"
+            if command[0] == "systemctl" and error.code == "program-missing"
+            else "correct `control` of the member's server, or repair the command, then `aegis resume`",
+        ) from None
+    return code, (err.strip().splitlines() or [""])[-1][:300]
+
+
+def check_control(server: Server) -> None:
+    """Refuses a control that this host does not have, while nothing is touched. Raises AegisError
+    `server-control-failed`."""
+    words: tuple[Literal["start", "stop", "status"], ...] = ("start", "stop", "status")
+    for word in () if server.control == "pg_ctl" else words:
+        command = _command(server, word)
+        if shutil.which(command[0]) is None:
+            raise AegisError(
+                "server-control-failed",
+                "a command that controls the server does not work",
+                f"{server.data_directory}: the {word} command `{shlex.join(command)}` cannot be run",
+                "this host has no systemd: write `control: pg_ctl` or commands of your own, then make a new plan"
+                if command[0] == "systemctl"
+                else "correct `control` of the member's server and make a new plan, or put the command there",
+            )
+    certain(server)
 
 
 def log_file(server: Server) -> Path:
@@ -253,9 +204,11 @@ def _start_failed(server: Server, reason: str) -> AegisError:
     )
 
 
-def wait_ready(server: Server, context: Context, seconds: float, log: Path, offset: int) -> Postmaster:
-    """Waits until the server accepts connections. Raises AegisError `server-start-failed`."""
+def wait_ready(server: Server, context: Context, seconds: float, log: Path, offset: int, told: str = "") -> Postmaster:
+    """Waits until the server accepts connections; `told` says what was asked to start it. Raises AegisError
+    `server-start-failed`."""
     end, missing = context.clock.monotonic() + seconds, 0
+    grace = server.control.timeout.total_seconds() if isinstance(server.control, Control) else START_GRACE
     while context.clock.monotonic() < end:
         context.check()
         note = postmaster(server.data_directory)
@@ -264,8 +217,9 @@ def wait_ready(server: Server, context: Context, seconds: float, log: Path, offs
             return note
         # Between the exec and the change of directory a new server shows nowhere.
         missing = 0 if alive else missing + 1
-        if missing > 50:
-            raise _start_failed(server, last_fatal(log, offset))
+        if missing > grace * 10:
+            none = f"{told} ended well, and {grace:g} s later no server works in its data directory" if told else ""
+            raise _start_failed(server, last_fatal(log, offset) or none)
         context.clock.sleep(0.1)
     raise _start_failed(server, last_fatal(log, offset) or f"it was not ready within {seconds:g} s")
 
@@ -276,20 +230,21 @@ def start(server: Server, context: Context, seconds: float = START_SECONDS) -> P
     Raises AegisError `server-start-failed`, `server-control-failed`."""
     log = log_file(server)
     offset = log.stat().st_size if log.exists() else 0
-    if isinstance(server.control, Control):
-        command, run_as = list(server.control.start), None
-    elif server.control.startswith("systemd:"):
-        command, run_as = ["systemctl", "start", server.control.removeprefix("systemd:")], None
-    else:
-        options = server.options
-        if server.port is not None:
-            options += f" -p {server.port}"
-        if server.socket_directory is not None:
-            options += f" -k '{server.socket_directory}'"
-        command = [f"{server.binaries}/pg_ctl", "start", "-W", "-D", server.data_directory, "-l", str(log)]
-        command += ["-o", options.strip()] if options.strip() else []
-        run_as = server.run_as
-    code, _, err = execute(command, run_as=run_as, timeout=min(seconds, 600.0))
+    if server.control != "pg_ctl":
+        told = f"`{shlex.join(_command(server, 'start'))}`"
+        code, said = _commanded(server, "start", min(seconds, 600.0))
+        if code != 0:
+            reason = last_fatal(log, offset) or said or "no reason given"
+            raise _start_failed(server, f"{told} ended with {code}: {reason}")
+        return wait_ready(server, context, seconds, log, offset, told)
+    options = server.options
+    if server.port is not None:
+        options += f" -p {server.port}"
+    if server.socket_directory is not None:
+        options += f" -k '{server.socket_directory}'"
+    command = [f"{server.binaries}/pg_ctl", "start", "-W", "-D", server.data_directory, "-l", str(log)]
+    command += ["-o", options.strip()] if options.strip() else []
+    code, _, err = execute(command, run_as=server.run_as, timeout=min(seconds, 600.0))
     if code != 0:
         reason = last_fatal(log, offset) or (err.strip().splitlines() or ["no reason given"])[-1][:300]
         raise _start_failed(server, reason)
@@ -310,19 +265,33 @@ def stop(server: Server, context: Context, seconds: float = STOP_SECONDS) -> Non
     Raises AegisError `server-stop-failed`."""
     if status(server) == "stopped":
         return
-    pg_ctl = [f"{server.binaries}/pg_ctl", "stop", "-W", "-D", server.data_directory]
-    if isinstance(server.control, Control):
-        execute(server.control.stop, timeout=seconds + 60)
-    elif server.control.startswith("systemd:"):
-        execute(["systemctl", "stop", server.control.removeprefix("systemd:")], timeout=seconds + 60)
+    if server.control != "pg_ctl":
+        if isinstance(server.control, Control):
+            seconds = server.control.timeout.total_seconds()
+        told = f"`{shlex.join(_command(server, 'stop'))}`"
+        code, said = _commanded(server, "stop", seconds + 60)
+        # Who supervises it has to end it: killed behind its back it would be started again.
+        gone = _wait_gone(server, context.clock.sleep, seconds if code == 0 else 0.0)
+        if not gone:
+            still = f"{told} ended with {code}{': ' + said if said else ''}, and"
+            raise _stop_failed(server, f"{still} processes {processes(server.data_directory)[:5]} still work in it")
     else:
+        pg_ctl = [f"{server.binaries}/pg_ctl", "stop", "-W", "-D", server.data_directory]
         execute([*pg_ctl, "-m", "fast"], run_as=server.run_as)
-    if not _wait_gone(server, context.clock.sleep, seconds) and not isinstance(server.control, Control):
-        execute([*pg_ctl, "-m", "immediate"], run_as=server.run_as)
-    if not _wait_gone(server, context.clock.sleep, 30.0) or status(server) != "stopped":
-        raise AegisError(
-            "server-stop-failed",
-            "the server did not stop",
-            f"{server.data_directory}: processes {processes(server.data_directory)[:5]} still work in it",
-            "stop it by hand, then `aegis resume`",
+        if not _wait_gone(server, context.clock.sleep, seconds):
+            execute([*pg_ctl, "-m", "immediate"], run_as=server.run_as)
+        if not _wait_gone(server, context.clock.sleep, 30.0):
+            raise _stop_failed(server, f"processes {processes(server.data_directory)[:5]} still work in it")
+    if certain(server):
+        raise _stop_failed(
+            server, f"no process works in it, and `{shlex.join(_command(server, 'status'))}` still says that it runs"
         )
+
+
+def _stop_failed(server: Server, detail: str) -> AegisError:
+    return AegisError(
+        "server-stop-failed",
+        "the server did not stop",
+        f"{server.data_directory}: {detail}",
+        "stop it by hand, then `aegis resume`",
+    )

@@ -9,8 +9,9 @@ from pathlib import Path
 from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.control import execute
+from aegis_plan.stores.postgresql.control import check_control, declared_server
 from aegis_plan.stores.postgresql.model import StageParams
+from aegis_plan.stores.postgresql.programs import execute
 
 
 def check_host(context: Context, params: StageParams) -> None:
@@ -40,6 +41,8 @@ def check_host(context: Context, params: StageParams) -> None:
         raise AegisError(
             "place-occupied", "the place beside is not empty", str(where.final), "name a folder that does not exist"
         )
+    if place.member is not None:
+        check_control(declared_server(context, params.store, place.member))
     if place.beside is not None and places.mounted(where.final):
         raise AegisError(
             "place-is-mount-point",

@@ -15,11 +15,12 @@ from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.contract import Looked
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
-from aegis_plan.stores.postgresql.control import cluster, execute, processes
+from aegis_plan.stores.postgresql.control import processes
 from aegis_plan.stores.postgresql.model import Look, Server
 from aegis_plan.stores.postgresql.olddata import belongs, device, find, frees
 from aegis_plan.stores.postgresql.place import mounted
 from aegis_plan.stores.postgresql.positions import Position
+from aegis_plan.stores.postgresql.programs import cluster, execute
 from aegis_plan.stores.postgresql.remains import owner
 from aegis_plan.stores.postgresql.replication import Replication
 from aegis_plan.stores.postgresql.segments import begin_of, read_history

@@ -5,12 +5,13 @@ Pure; the planner's half is `spec.py`, the acting half is in the modules beside 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis_plan.documents.model import Section
+from aegis_plan.documents.scalars import Duration
 
 
 class Frozen(BaseModel):
@@ -24,6 +25,8 @@ class Control(Section):
     stop: tuple[str, ...]
     status: tuple[str, ...]
     """Exit code 0: it runs; 3: it does not."""
+    timeout: Duration = timedelta(minutes=1)
+    """How long each command may take, and how long after it the server may take to be there or gone."""
 
 
 class Server(Section):

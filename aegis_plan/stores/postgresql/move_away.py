@@ -15,9 +15,9 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.stores.postgresql import olddata
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.clear import away, describe, differs, erase, find_mark, idle, refuse, taken
-from aegis_plan.stores.postgresql.control import account
 from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import ClearParams
+from aegis_plan.stores.postgresql.programs import account
 from aegis_plan.stores.postgresql.swap import failed, log_home, relink
 
 

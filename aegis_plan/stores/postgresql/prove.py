@@ -17,11 +17,11 @@ from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.postgresql import olddata
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.control import account, cluster
 from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql.host import check_host, free_tablespace
 from aegis_plan.stores.postgresql.model import ProveParams, StageParams
 from aegis_plan.stores.postgresql.positions import parse
+from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.proof import Passing, Proof
 from aegis_plan.stores.postgresql.segments import Switch, join
 from aegis_plan.stores.postgresql.stage import Stage

@@ -15,10 +15,10 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.control import account, cluster
 from aegis_plan.stores.postgresql.model import ReplayParams
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.private_server import Goal, PrivateServer, end_private
+from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.segments import Switch, commit_at, join, read_history, scan
 
 PROMOTE_SECONDS = 600.0

@@ -25,7 +25,7 @@ class StopServer:
 
     def act(self, context: Context) -> Done:
         server = _server(context)
-        was = control.status(server) == "running"
+        was = control.certain(server)
         if was:
             context.mark("running")
             control.stop(server, context)
@@ -36,7 +36,7 @@ class StopServer:
         was = any(mark.name == "running" for mark in context.marks) or context.attempt.earlier.outputs.get(
             "was_running"
         )
-        if was and control.status(server) == "stopped":
+        if was and not control.certain(server):
             control.start(server, context)
         return Done()
 
@@ -58,7 +58,7 @@ class StartServer:
 
     def act(self, context: Context) -> Done:
         server = _server(context)
-        if control.status(server) == "running":
+        if control.certain(server):
             control.wait_ready(server, context, control.START_SECONDS, control.log_file(server), 0)
         else:
             context.mark("starting")

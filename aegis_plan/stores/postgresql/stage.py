@@ -18,7 +18,6 @@ from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.clock import stamp
 from aegis_plan.errors import DamageError
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.control import account, cluster
 from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql.host import check_host, check_room, free_tablespace
 from aegis_plan.stores.postgresql.incremental import strip_label
@@ -26,6 +25,7 @@ from aegis_plan.stores.postgresql.manifest import Checker
 from aegis_plan.stores.postgresql.manifest import parse as parse_manifest
 from aegis_plan.stores.postgresql.model import StageParams
 from aegis_plan.stores.postgresql.positions import parse, parse_lsn
+from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.segments import Spool, join
 from aegis_plan.stores.postgresql.unpack import Unpacker, files, sync
 
