@@ -257,16 +257,22 @@ class Replay:
             "last_commit": reached["last_commit"],
             "covers_until": _holds(params, staged),
             "expected_end": staged["end"],
-            "heartbeat": self._heartbeat(context, params, private),
+            "heartbeat": self._heartbeat(context, params, private, reached["last_commit"] or _holds(params, staged)),
             "databases": databases,
         }
 
-    def _heartbeat(self, context: Context, params: ReplayParams, private: PrivateServer) -> str | None:
+    def _heartbeat(
+        self, context: Context, params: ReplayParams, private: PrivateServer, newest: str | None
+    ) -> str | None:
+        """The time that the declared query gives; None, with a finding, for all that is no proof of one."""
         beat = context.declared.stores[params.store].heartbeat
         if beat is None:
             return None
         try:
             with private.connect(beat.database or "postgres") as connection:
+                # It is asked of data that is to be put in place: it may neither change it nor keep it waiting.
+                connection.execute("set session characteristics as transaction read only")
+                connection.execute("set statement_timeout = '30s'")
                 row = connection.execute(beat.query.encode()).fetchone()
         except psycopg.Error as error:
             context.find(
@@ -277,10 +283,26 @@ class Replay:
                 "the age of the data is told by its last commit instead",
             )
             return None
-        if row is None or not isinstance(row[0], datetime):
-            return None
-        moment = row[0]
-        return stamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        moment = row[0] if row else None
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            what = "no row" if row is None else "a null" if moment is None else f"a {type(moment).__name__}"
+            if isinstance(moment, datetime):
+                what = "a time without a time zone"
+            why = f"its query gives {what}, wanted is one timestamp with time zone"
+        elif moment > (datetime.fromisoformat(newest) if newest else context.clock.now()):
+            why = (
+                f"it says {stamp(moment)}, later than the newest commit of the restored data ({newest or 'not known'})"
+            )
+        else:
+            return stamp(moment)
+        context.find(
+            "warning",
+            "heartbeat-no-proof",
+            "the heartbeat of the restored data proves no time",
+            why,
+            "correct `heartbeat` of the store; the age of the data is told by its last commit instead",
+        )
+        return None
 
 
 def _holds(params: ReplayParams, staged: dict[str, Any]) -> str | None:
