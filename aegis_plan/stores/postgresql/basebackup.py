@@ -262,7 +262,7 @@ class Source:
                 "configuration-not-read",
                 "configuration outside the data directory is not in the backup",
                 "; ".join(missing),
-                "GRANT pg_read_server_files, pg_read_all_settings TO the backup role, or keep these files elsewhere",
+                "GRANT pg_monitor, pg_read_server_files and EXECUTE ON FUNCTION pg_read_binary_file(text) to the role",
             )
         if tar is not None:
             self._index = TarIndex()
