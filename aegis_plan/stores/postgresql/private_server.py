@@ -23,6 +23,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import last_fatal, postmaster, processes
 from aegis_plan.stores.postgresql.model import ReplayParams
+from aegis_plan.stores.postgresql.offer import check_libraries, listed
 from aegis_plan.stores.postgresql.programs import Cluster, account, execute
 
 _SUPERUSER = "select rolname from pg_catalog.pg_roles where rolsuper and rolcanlogin order by oid limit 1"
@@ -82,6 +83,9 @@ class PrivateServer:
             "lc_messages": "C",
             "max_replication_slots": "0" if goal is None else "10",
             "shared_preload_libraries": preload(self.params, self.where),
+            # Of no use to a replay; and one that is missing here would refuse every connection.
+            "session_preload_libraries": "",
+            "local_preload_libraries": "",
             "autovacuum": "off",
             **self.found.kept,
         }
@@ -202,18 +206,6 @@ def preload(params: ReplayParams, where: places.Layout) -> str:
     code, text, _ = execute(
         [postgres, "-D", str(where.staging), "-C", "shared_preload_libraries"], run_as=params.place.run_as
     )
-    names = [name.strip().strip('"') for name in text.strip().split(",") if name.strip()] if code == 0 else []
-    if not names:
-        return ""
-    _, folder, _ = execute([f"{params.place.binaries}/pg_config", "--pkglibdir"])
-    for name in names:
-        plain = name.removeprefix("$libdir/")
-        path = Path(plain) if plain.startswith("/") else Path(folder.strip()) / plain
-        if folder.strip() and not path.exists() and not path.with_name(path.name + ".so").exists():
-            raise AegisError(
-                "preload-library-missing",
-                "a library that the backed-up server preloads is missing on this host",
-                f"{name}, looked for in {path.parent}",
-                "install it, then `aegis resume`",
-            )
+    names = listed(text) if code == 0 else []
+    check_libraries(params.place.binaries, names)
     return ",".join(names)

@@ -20,6 +20,7 @@ from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql.host import check_host, free_tablespace
 from aegis_plan.stores.postgresql.model import ProveParams, StageParams
+from aegis_plan.stores.postgresql.offer import check_software
 from aegis_plan.stores.postgresql.positions import parse
 from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.proof import Passing, Proof
@@ -118,6 +119,7 @@ class Prove(Stage):
     def _read(self, context: Context, params: ProveParams, scratch: Path) -> dict[str, Any]:
         fetcher = Fetcher(context, params.store, params.lineage)
         sets, logs = self._records(context, params, fetcher)
+        check_software(context, params, sets[-1])
         total = sum(stored.plain_size for record in [*sets, *logs] for stored in getattr(record, "objects", ()))
         done = 0
 

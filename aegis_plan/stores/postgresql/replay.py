@@ -16,6 +16,7 @@ from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.model import ReplayParams
+from aegis_plan.stores.postgresql.offer import library_missing
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.private_server import Goal, PrivateServer, end_private
 from aegis_plan.stores.postgresql.programs import account, cluster
@@ -329,6 +330,8 @@ def _refused(said: str, params: ReplayParams, staged: dict[str, Any]) -> AegisEr
             f"the set is consistent from {staged['consistent_at']}: {said}",
             "choose an older set: make a new plan for that time",
         )
+    if "could not access file" in said:
+        return library_missing(said)
     return AegisError(
         "replay-failed", "the restored server ended during its replay", said, "`aegis resume` replays again"
     )

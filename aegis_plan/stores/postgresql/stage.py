@@ -24,6 +24,7 @@ from aegis_plan.stores.postgresql.incremental import strip_label
 from aegis_plan.stores.postgresql.manifest import Checker
 from aegis_plan.stores.postgresql.manifest import parse as parse_manifest
 from aegis_plan.stores.postgresql.model import StageParams
+from aegis_plan.stores.postgresql.offer import check_configuration, check_software
 from aegis_plan.stores.postgresql.positions import parse, parse_lsn
 from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.segments import Spool, join
@@ -100,6 +101,7 @@ class Stage:
         ids, run = account(params.place.run_as), context.attempt.run
         fetcher = Fetcher(context, params.store, params.lineage)
         sets, logs = self._records(context, params, fetcher)
+        check_software(context, params, sets[-1])
         total = sum(stored.plain_size for record in [*sets, *logs] for stored in getattr(record, "objects", ()))
         done = 0
 
@@ -330,6 +332,10 @@ class Stage:
         parts = archives(record)
         if "config" in parts:
             self._config(context, params, b"".join(fetcher.objects(parts["config"], record.key)), where, ids)
+        if params.place.beside is not None:
+            _own_configuration(where, ids)
+        else:
+            check_configuration(context, params, where)
         free = shutil.disk_usage(where.staging).free
         if free < 64 << 20:
             context.find("warning", "little-space", "little room is left beside the restored data", f"{free} bytes")
@@ -359,6 +365,32 @@ class Stage:
                     f"{goal}: {error.strerror}",
                     "write it before the server starts; it is in the set as the object `config`",
                 )
+
+
+def _own_configuration(where: places.Layout, ids: tuple[int, int] | None) -> None:
+    """A copy beside must not lead to the server that it is a copy of: a configuration that names its data directory
+    would start that one. The last line of a setting counts."""
+    path = where.staging / "postgresql.conf"
+    if not path.exists():
+        return
+    text = path.read_text("utf-8", "surrogateescape")
+    lines = [f"data_directory = '{_quoted(where.final)}'"] if re.search(r"(?mi)^\s*data_directory\b", text) else []
+    if re.search(r"(?mi)^\s*external_pid_file\b", text):
+        lines.append("external_pid_file = ''")
+    for setting, name in (("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")):
+        if re.search(rf"(?mi)^\s*{setting}\b", text) and (where.staging / name).exists():
+            lines.append(f"{setting} = '{_quoted(where.final / name)}'")
+    if lines:
+        added = "\n".join(
+            ["", "# Added by the restore beside: nothing leads to the server that this is a copy of.", *lines]
+        )
+        path.write_text(text + added + "\n", "utf-8", "surrogateescape")
+        if ids:
+            os.chown(path, *ids)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
 
 
 ACTION = Stage()
