@@ -16,7 +16,9 @@ from aegis_plan.repositories import keys
 from aegis_plan.repositories.datakeys import load_key
 from aegis_plan.repositories.reader import read_object
 from aegis_plan.repositories.records import find
+from aegis_plan.stores.archive import shelf_of
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
+from aegis_plan.stores.postgresql.continuity import behind, differs, furthest
 from aegis_plan.stores.postgresql.model import BackupParams
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.replication import Replication, ServerError, table
@@ -117,6 +119,7 @@ class Source:
                 f"{self._where}: it is {lineage}, the plan was made for {self._params.lineage}",
                 "make a new plan; if the server was replaced by mistake, look before backing it up",
             )
+        self._not_behind()
         self.begun = sample(self._sql, self._where)[0]
         if self._params.method == "incremental":
             self.why_full = self._unfit() or self._incremental(wire)
@@ -125,6 +128,16 @@ class Source:
                 wire = self._open()
         if self.method == "full":
             self._start(wire, "")
+
+    def _not_behind(self) -> None:
+        """A set from where other log is archived already would be joined to that. Raises AegisError `log-forked`."""
+        self._records = shelf_of(self._context, self._params.store).records
+        before = furthest(self._records, self._params.lineage, self._timeline)
+        if before is None or ask(self._sql, "SELECT pg_is_in_recovery()", self._where)[0][0]:
+            return
+        flushed = parse_lsn(ask(self._sql, "SELECT pg_current_wal_flush_lsn()::text", self._where)[0][0])
+        if flushed < before.lsn:
+            raise behind(self._where, flushed, before)
 
     def _unfit(self) -> str:
         """Why the parent cannot be built upon, or nothing."""
@@ -181,6 +194,11 @@ class Source:
         before = parse(record.end).timeline
         if before != self._timeline or self._params.timeline not in (None, self._timeline):
             return f"the server is on timeline {self._timeline}, the parent is of timeline {before}"
+        other = differs(
+            self._text, self._where, self._context.check, self._records, self._params.lineage, self._timeline
+        )
+        if other:
+            return other
         if record.details.get("data_checksums") not in (None, self._details["data_checksums"]):
             return "data checksums were switched since the parent"
         try:
