@@ -35,6 +35,7 @@ class Goal:
     value: str
     until: int
     """The replayed position has to reach this; 0 where only time counts."""
+    inclusive: bool = True
 
 
 @dataclass
@@ -92,7 +93,7 @@ class PrivateServer:
                 "restore_command": copy,
                 "recovery_target_timeline": str(self.params.timeline),
                 "recovery_target_action": "pause",
-                "recovery_target_inclusive": "on",
+                "recovery_target_inclusive": "on" if goal.inclusive else "off",
                 goal.setting: goal.value,
             }
         return chosen

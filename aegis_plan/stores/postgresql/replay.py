@@ -19,7 +19,7 @@ from aegis_plan.stores.postgresql.control import account, cluster
 from aegis_plan.stores.postgresql.model import ReplayParams
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.private_server import Goal, PrivateServer, end_private
-from aegis_plan.stores.postgresql.segments import Scan, Switch, commit_at, join, read_history, scan, unread
+from aegis_plan.stores.postgresql.segments import Scan, Switch, commit_at, floor, join, read_history, scan, unread
 
 PROMOTE_SECONDS = 600.0
 _LOWER = re.compile(r"(max_\w+) = \d+ is a lower setting than on the primary server, where its value was (\d+)")
@@ -94,10 +94,6 @@ class Replay:
         timeline, end = parse(staged["end"])
         size = int(staged["segment_size"])
         consistent = parse(staged["consistent_at"])
-        if params.target_lsn is not None:
-            text = params.target_lsn
-            goal = parse(text).lsn if text.count("/") == 2 else parse_lsn(text)
-            return [Goal("recovery_target_lsn", format_lsn(goal), goal)], None
         # The set itself reaches to its end: where no log lies behind it, its last record is found from its begin.
         begin = parse(staged["begin"]).lsn if consistent.timeline == timeline else end - 1 - (end - 1) % size
         found: Scan | None = None
@@ -113,6 +109,15 @@ class Replay:
                 "recover to a point before it",
             )
         last_record = found.last_record
+        if params.target_lsn is not None:
+            # What lies before a position is there, and the record that begins at it is not.
+            text = params.target_lsn
+            wanted = floor(parse(text).lsn if text.count("/") == 2 else parse_lsn(text), size)
+            goals = [Goal("recovery_target_lsn", format_lsn(wanted), wanted, inclusive=False)]
+            if found.end is not None and last_record < wanted <= found.end:
+                # Nothing follows it that a server could stop before.
+                goals.append(Goal("recovery_target_lsn", format_lsn(last_record), last_record))
+            return goals, None
         goals = [Goal("recovery_target_lsn", format_lsn(last_record), last_record)]
         if params.target_time is not None:
             moment = params.target_time.astimezone(UTC)
@@ -124,7 +129,7 @@ class Replay:
             "log-unreadable",
             "the log cannot be read to the end of what was archived",
             f"a server can read it to {join(timeline, stuck)}, and it is archived to {staged['end']}",
-            f"--to {join(timeline, last_record)} takes it back to there; what lies behind is lost",
+            f"--to {join(timeline, stuck)} takes it back to there; what lies behind is lost",
         )
         return goals, unfit
 
@@ -148,7 +153,8 @@ class Replay:
             said = private.died()
             if said is not None:
                 if "before configured recovery target was reached" in said and len(goals) > 1:
-                    self._covered(params, staged)
+                    if params.target_lsn is None:
+                        self._covered(params, staged)
                     if unfit is not None:
                         raise unfit
                     goals.pop(0)
@@ -175,7 +181,7 @@ class Replay:
                         f"at {format_lsn(replayed)}, wanted {goals[0].value}",
                         "`aegis resume` replays again; if it stops there again, choose an earlier point",
                     )
-                if goals[0].until:
+                if goals[0].until and goals[0].inclusive:
                     binaries, spool = params.place.binaries, private.where.spool
                     at = commit_at(binaries, spool, params.timeline, goals[0].until)
                     commit = max(filter(None, (commit, at)), default=None)

@@ -339,6 +339,12 @@ def scan(binaries: str, folder: Path, timeline: int, begin: int, size: int, *, c
     return Scan(position, record_end(position, length, size), commit)
 
 
+def floor(position: int, segment: int) -> int:
+    """Where the record before `position` ends: a page's header may lie between."""
+    header = 40 if position % segment < PAGE else 24
+    return position - position % PAGE if position % PAGE <= header else position
+
+
 def unread(folder: Path, timeline: int, last: Scan, end: int, size: int) -> int | None:
     """Where log begins that a server would not read, though it lies before `end` and is no record that was cut there;
     None where all of it can be read."""
