@@ -26,17 +26,23 @@ from aegis_plan.stores.postgresql.settings import configuration, details
 
 CHUNK = 256 << 10
 SAMPLE_SECONDS = 0.25
+_WAITING = "pg_logical_emit_message(true, 'aegis', '')"
 
 
 def sample(connection: Connection, where: str) -> tuple[datetime, int]:
     """A moment of the server's clock, and a position that is not before any commit acknowledged until then."""
-    moment, lsn = ask(
+    moment, lsn, open_ = ask(
         connection,
         "WITH t AS MATERIALIZED (SELECT clock_timestamp() AS t, pg_is_in_recovery() AS r)"
         " SELECT CASE WHEN r THEN least(t, coalesce(pg_last_xact_replay_timestamp(), t)) ELSE t END,"
-        " CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text FROM t",
+        " CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text,"
+        " CASE WHEN r THEN false ELSE pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn() END FROM t",
         where,
     )[0]
+    if open_:
+        # A commit with synchronous_commit off is acknowledged before it is flushed. One that waits flushes them all.
+        ask(connection, f"SELECT set_config('synchronous_commit', 'local', true), {_WAITING}", where)
+        lsn = ask(connection, "SELECT pg_current_wal_flush_lsn()::text", where)[0][0]
     return moment.astimezone(UTC), parse_lsn(lsn)
 
 
