@@ -223,8 +223,8 @@ class Source:
     def _start(self, wire: Replication, more: str) -> None:
         label = self._context.attempt.run.replace("'", "")
         wire.send(
-            f"BASE_BACKUP (LABEL 'aegis {label}', PROGRESS true, CHECKPOINT 'fast', WAL true, MANIFEST 'yes',"
-            f" MANIFEST_CHECKSUMS 'CRC32C'{more})"
+            f"BASE_BACKUP (LABEL 'aegis {label}', PROGRESS true, CHECKPOINT 'fast', WAL true, TABLESPACE_MAP true,"
+            f" MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{more})"
         )
         first, second = wire.result(), wire.result()
         if first is None or second is None:
