@@ -92,6 +92,8 @@ class Source:
         self.expected = 0
         """Bytes that the server expects to send."""
         self._index = TarIndex()
+        self._sent: set[str] = set()
+        """Paths of the base archive outside the folders of relations."""
         self._sample: tuple[datetime, int] | None = None
         self._samples: list[tuple[datetime, int]] = []
         self._sampled = 0.0
@@ -272,6 +274,8 @@ class Source:
                 continue
             following: list[memoryview] = []
             yield label, self._archive(stream, following, label != "manifest")
+            if label == "base":
+                self._sent = {path for path, *_ in self._index.members if not path.startswith(("base/", "pg_wal/"))}
             head = following[0] if following else None
         self._finish_copy()
         missing: list[str] = []
@@ -279,7 +283,7 @@ class Source:
         def missed(path: str, why: str) -> None:
             missing.append(f"{path}: {why}")
 
-        tar = configuration(self._sql, self._where, missed)
+        tar = configuration(self._sql, self._where, self._sent, missed)
         if missing:
             self._context.find(
                 "warning",

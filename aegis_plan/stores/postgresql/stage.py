@@ -329,18 +329,28 @@ class Stage:
             auto.write_text("".join(line for line in lines if not _STALE.match(line)), "utf-8", "surrogateescape")
         parts = archives(record)
         if "config" in parts:
-            self._config(context, params, b"".join(fetcher.objects(parts["config"], record.key)), where, ids)
+            tar = b"".join(fetcher.objects(parts["config"], record.key))
+            self._config(context, params, tar, where, ids, str(record.details.get("data_directory") or ""))
         free = shutil.disk_usage(where.staging).free
         if free < 64 << 20:
             context.find("warning", "little-space", "little room is left beside the restored data", f"{free} bytes")
 
     def _config(
-        self, context: Context, params: StageParams, tar: bytes, where: places.Layout, ids: tuple[int, int] | None
+        self,
+        context: Context,
+        params: StageParams,
+        tar: bytes,
+        where: places.Layout,
+        ids: tuple[int, int] | None,
+        home: str,
     ) -> None:
-        """Configuration that lived outside the data directory is written where it is missing, never over another."""
+        """Configuration that lived outside the data directory is written where it is missing, never over another. What
+        was a link within it, `home` at the time, comes back as a file."""
         for path, data in files(tar):
             outside = Path("/") / path
             goal = where.staging / outside.name if params.place.beside else outside
+            if home and outside.is_relative_to(home):
+                goal = where.staging / outside.relative_to(home)
             if os.path.lexists(goal):
                 continue
             try:
