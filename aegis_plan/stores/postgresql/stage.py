@@ -18,6 +18,7 @@ from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.clock import stamp
 from aegis_plan.errors import DamageError
 from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.configuration import put_back
 from aegis_plan.stores.postgresql.control import account, cluster
 from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql.host import check_host, check_room, free_tablespace
@@ -27,7 +28,8 @@ from aegis_plan.stores.postgresql.manifest import parse as parse_manifest
 from aegis_plan.stores.postgresql.model import StageParams
 from aegis_plan.stores.postgresql.positions import parse, parse_lsn
 from aegis_plan.stores.postgresql.segments import Spool, join
-from aegis_plan.stores.postgresql.unpack import Unpacker, files, sync
+from aegis_plan.stores.postgresql.spaces import hold_free
+from aegis_plan.stores.postgresql.unpack import Unpacker, sync
 
 _STALE = re.compile(
     r"\s*(primary_conninfo|primary_slot_name|recovery_\w+|restore_command|archive_cleanup_command|promote_trigger_file)\b"
@@ -131,6 +133,7 @@ class Stage:
             )
         spool = Spool(where.spool, found.segment_size, found.system_identifier, ids)
         covers = self._log(fetcher, params, sets, logs, spool, tick)
+        hold_free(params, parse(sets[-1].begin), spool)
         self._settle(context, params, fetcher, sets[-1], where, unpacker, ids)
         for folder in (where.staging, where.spool, *unpacker.tablespaces.values()):
             sync(folder)
@@ -176,6 +179,7 @@ class Stage:
         found = cluster(params.place.binaries, where.staging)
         spool = Spool(where.spool, found.segment_size, found.system_identifier, ids)
         covers = self._log(fetcher, params, sets, logs, spool, tick)
+        hold_free(params, parse(sets[-1].begin), spool)
         sync(where.spool)
         end = spool.end(params.timeline)
         assert end is not None  # proved by _log
@@ -330,45 +334,10 @@ class Stage:
         parts = archives(record)
         if "config" in parts:
             tar = b"".join(fetcher.objects(parts["config"], record.key))
-            self._config(context, params, tar, where, ids, str(record.details.get("data_directory") or ""))
+            put_back(context, params, tar, where, ids, str(record.details.get("data_directory") or ""))
         free = shutil.disk_usage(where.staging).free
         if free < 64 << 20:
             context.find("warning", "little-space", "little room is left beside the restored data", f"{free} bytes")
-
-    def _config(
-        self,
-        context: Context,
-        params: StageParams,
-        tar: bytes,
-        where: places.Layout,
-        ids: tuple[int, int] | None,
-        home: str,
-    ) -> None:
-        """Configuration that lived outside the data directory is written where it is missing, never over another. What
-        was a link within it, `home` at the time, comes back as a file."""
-        for path, data in files(tar):
-            outside = Path("/") / path
-            goal = where.staging / outside.name if params.place.beside else outside
-            if home and outside.is_relative_to(home):
-                goal = where.staging / outside.relative_to(home)
-            if os.path.lexists(goal):
-                continue
-            try:
-                goal.parent.mkdir(parents=True, exist_ok=True)
-                context.mark("wrote", path=str(goal))
-                handle = os.open(goal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(data)
-                    if ids:
-                        os.fchown(stream.fileno(), *ids)
-            except OSError as error:
-                context.find(
-                    "warning",
-                    "configuration-not-written",
-                    "a configuration file that the server had is missing and could not be written",
-                    f"{goal}: {error.strerror}",
-                    "write it before the server starts; it is in the set as the object `config`",
-                )
 
 
 ACTION = Stage()
