@@ -37,6 +37,8 @@ class CleanUp:
         record = find(context, params, _holder(context))
         context.progress("prove other copies")
         proved = copies.proved_in(record, params["digest"], others, params["copies"], context.check)
+        mark = f"{context.attempt.run}-{params['record']}-{context.attempt.number}"
+        copies.apart(record.system, mark, repository, {name: others[name] for name in proved})
         context.mark(SAID, record=params["record"], proved=list(proved))
         copies.remove(record, repository)
         return Done({"record": params["record"], "proved": list(proved)})

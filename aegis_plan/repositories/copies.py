@@ -216,6 +216,24 @@ def proved_in(
     return tuple(proved)
 
 
+def apart(system: str, mark: str, repository: Repository, others: Mapping[str, Repository]) -> None:
+    """Holds that none of `others` is the storage of `repository` under another name: then what is removed here would
+    be gone there. Raises AegisError `copies-not-apart`."""
+    key = keys.same_storage(system, mark)
+    repository.put(key, mark.encode())
+    try:
+        same = sorted(name for name, other in others.items() if other.head(key) is not None)
+    finally:
+        repository.delete(key)
+    if same:
+        raise AegisError(
+            "copies-not-apart",
+            "two repositories are one storage",
+            f"what is written to {repository.name} shows up in {', '.join(same)}",
+            "give each repository a storage of its own: there is only one copy; nothing was removed",
+        )
+
+
 def remove(record: SetRecord | LogRecord, repository: Repository) -> None:
     """Removes one repository's copy, once `proved_in` said that others hold it.
 

@@ -40,6 +40,11 @@ def lease(system: str, store: str, aspect: str) -> str:
     return f"{state_root(system)}leases/{store}.{aspect}.json"
 
 
+def same_storage(system: str, mark: str) -> str:
+    """A mark that is written to one repository for a moment, to see whether it shows up in another."""
+    return f"{state_root(system)}same/{mark}"
+
+
 def used_plan(system: str, digest: str) -> str:
     return f"{state_root(system)}plans/{digest}.json"
 

@@ -169,3 +169,19 @@ def test_timelines(past: Past) -> None:
     made.ok("apply", "-y", "--scenario", "database-failure")
     assert fourth.now() == rows
     protected_again(made)
+
+
+def test_a_position_is_what_lies_before_it() -> None:
+    """A commit whose record begins at the position came after it; and the end of the log is a position too."""
+    with world() as made:
+        made.ok("apply", "-y")
+        with made.server.connect() as other, other.transaction():
+            other.execute("INSERT INTO policies (body) VALUES ('committed after the position')")
+            made.insert(3, "before the position")
+            position = made.sql("SELECT pg_current_wal_insert_lsn()::text")[0][0]
+            rows = made.rows()
+        made.ok("backup", "policy-db", "--log", "-y")
+        end = made.sql("SELECT pg_current_wal_flush_lsn()::text")[0][0]
+        assert rows_beside(made, "--to", position, query="SELECT id, body FROM policies ORDER BY id") == rows
+        assert rows_beside(made, "--to", end, query="SELECT id, body FROM policies ORDER BY id") == made.rows()
+        assert len(made.rows()) == len(rows) + 1

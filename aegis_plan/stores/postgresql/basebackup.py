@@ -16,7 +16,9 @@ from aegis_plan.repositories import keys
 from aegis_plan.repositories.datakeys import load_key
 from aegis_plan.repositories.reader import read_object
 from aegis_plan.repositories.records import find
+from aegis_plan.stores.archive import shelf_of
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
+from aegis_plan.stores.postgresql.continuity import behind, differs, furthest
 from aegis_plan.stores.postgresql.model import BackupParams
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.replication import Replication, ServerError, table
@@ -24,17 +26,23 @@ from aegis_plan.stores.postgresql.settings import configuration, details
 
 CHUNK = 256 << 10
 SAMPLE_SECONDS = 0.25
+_WAITING = "pg_logical_emit_message(true, 'aegis', '')"
 
 
 def sample(connection: Connection, where: str) -> tuple[datetime, int]:
     """A moment of the server's clock, and a position that is not before any commit acknowledged until then."""
-    moment, lsn = ask(
+    moment, lsn, open_ = ask(
         connection,
         "WITH t AS MATERIALIZED (SELECT clock_timestamp() AS t, pg_is_in_recovery() AS r)"
         " SELECT CASE WHEN r THEN least(t, coalesce(pg_last_xact_replay_timestamp(), t)) ELSE t END,"
-        " CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text FROM t",
+        " CASE WHEN r THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text,"
+        " CASE WHEN r THEN false ELSE pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn() END FROM t",
         where,
     )[0]
+    if open_:
+        # A commit with synchronous_commit off is acknowledged before it is flushed. One that waits flushes them all.
+        ask(connection, f"SELECT set_config('synchronous_commit', 'local', true), {_WAITING}", where)
+        lsn = ask(connection, "SELECT pg_current_wal_flush_lsn()::text", where)[0][0]
     return moment.astimezone(UTC), parse_lsn(lsn)
 
 
@@ -84,6 +92,8 @@ class Source:
         self.expected = 0
         """Bytes that the server expects to send."""
         self._index = TarIndex()
+        self._sent: set[str] = set()
+        """Paths of the base archive outside the folders of relations."""
         self._sample: tuple[datetime, int] | None = None
         self._samples: list[tuple[datetime, int]] = []
         self._sampled = 0.0
@@ -117,6 +127,7 @@ class Source:
                 f"{self._where}: it is {lineage}, the plan was made for {self._params.lineage}",
                 "make a new plan; if the server was replaced by mistake, look before backing it up",
             )
+        self._not_behind()
         self.begun = sample(self._sql, self._where)[0]
         if self._params.method == "incremental":
             self.why_full = self._unfit() or self._incremental(wire)
@@ -125,6 +136,16 @@ class Source:
                 wire = self._open()
         if self.method == "full":
             self._start(wire, "")
+
+    def _not_behind(self) -> None:
+        """A set from where other log is archived already would be joined to that. Raises AegisError `log-forked`."""
+        self._records = shelf_of(self._context, self._params.store).records
+        before = furthest(self._records, self._params.lineage, self._timeline)
+        if before is None or ask(self._sql, "SELECT pg_is_in_recovery()", self._where)[0][0]:
+            return
+        flushed = parse_lsn(ask(self._sql, "SELECT pg_current_wal_flush_lsn()::text", self._where)[0][0])
+        if flushed < before.lsn:
+            raise behind(self._where, flushed, before)
 
     def _unfit(self) -> str:
         """Why the parent cannot be built upon, or nothing."""
@@ -181,6 +202,11 @@ class Source:
         before = parse(record.end).timeline
         if before != self._timeline or self._params.timeline not in (None, self._timeline):
             return f"the server is on timeline {self._timeline}, the parent is of timeline {before}"
+        other = differs(
+            self._text, self._where, self._context.check, self._records, self._params.lineage, self._timeline
+        )
+        if other:
+            return other
         if record.details.get("data_checksums") not in (None, self._details["data_checksums"]):
             return "data checksums were switched since the parent"
         try:
@@ -199,8 +225,8 @@ class Source:
     def _start(self, wire: Replication, more: str) -> None:
         label = self._context.attempt.run.replace("'", "")
         wire.send(
-            f"BASE_BACKUP (LABEL 'aegis {label}', PROGRESS true, CHECKPOINT 'fast', WAL true, MANIFEST 'yes',"
-            f" MANIFEST_CHECKSUMS 'CRC32C'{more})"
+            f"BASE_BACKUP (LABEL 'aegis {label}', PROGRESS true, CHECKPOINT 'fast', WAL true, TABLESPACE_MAP true,"
+            f" MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{more})"
         )
         first, second = wire.result(), wire.result()
         if first is None or second is None:
@@ -248,6 +274,8 @@ class Source:
                 continue
             following: list[memoryview] = []
             yield label, self._archive(stream, following, label != "manifest")
+            if label == "base":
+                self._sent = {path for path, *_ in self._index.members if not path.startswith(("base/", "pg_wal/"))}
             head = following[0] if following else None
         self._finish_copy()
         missing: list[str] = []
@@ -255,7 +283,7 @@ class Source:
         def missed(path: str, why: str) -> None:
             missing.append(f"{path}: {why}")
 
-        tar = configuration(self._sql, self._where, missed)
+        tar = configuration(self._sql, self._where, self._sent, missed)
         if missing:
             self._context.find(
                 "warning",

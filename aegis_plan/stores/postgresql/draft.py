@@ -11,12 +11,15 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Fact, Step
 from aegis_plan.stores.contract import Ask, Recipe
 from aegis_plan.stores.postgresql.chains import LineageArchive
+from aegis_plan.stores.postgresql.continuity import behind
 from aegis_plan.stores.postgresql.facts import (
     Seen,
+    behind_archive,
     fact,
     problem,
     seen,
 )
+from aegis_plan.stores.postgresql.positions import parse_lsn
 
 
 @dataclass
@@ -114,6 +117,11 @@ def fit_to_back_up(draft: Draft, server: Seen) -> bool:
             f"{member}: its system identifier could not be read",
             look_hint(),
         )
+        ok = False
+    end = behind_archive(draft.lineages.get(server.lineage or ""), server, draft.ask.now)
+    if end is not None and look.flush_lsn is not None:
+        found = behind(member, parse_lsn(look.flush_lsn), end)
+        draft.find("error", found.code, found.summary, found.detail, found.hint)
         ok = False
     return ok
 

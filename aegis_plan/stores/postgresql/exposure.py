@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aegis_plan.stores.contract import Ask, Exposure
 from aegis_plan.stores.postgresql.chains import LineageArchive, archive
-from aegis_plan.stores.postgresql.facts import archive_end, covered_until, seen
+from aegis_plan.stores.postgresql.facts import archive_end, behind_archive, covered_until, seen
 
 
 def exposure(ask: Ask, lineages: Mapping[str, LineageArchive] | None = None) -> Exposure:
@@ -20,6 +20,8 @@ def exposure(ask: Ask, lineages: Mapping[str, LineageArchive] | None = None) -> 
         if one is None or chain is None:
             return Exposure(None, "no backup of what runs now: everything would be lost")
         server = seen(primary)
+        if behind_archive(one, server, ask.now) is not None:
+            return Exposure(None, "the server was put back to an earlier state, and nothing of it since is archived")
         end = archive_end(one, chain, server.look.timeline)
         reached = server.flush is not None and end is not None and end.lsn >= server.flush
         if reached and end is not None and end.timeline == server.look.timeline:

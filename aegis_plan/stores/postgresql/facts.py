@@ -12,8 +12,12 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Estimate, Fact
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.postgresql.chains import Chain, LineageArchive, set_timeline
+from aegis_plan.stores.postgresql.continuity import furthest
 from aegis_plan.stores.postgresql.model import Look
 from aegis_plan.stores.postgresql.positions import Position, parse, parse_lsn
+
+LOOKING = 5.0
+"""Seconds by which a record has to be older than a look that is held against it; clocks of hosts differ."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,20 @@ def archive_end(one: LineageArchive | None, chain: Chain | None, timeline: int |
         return None
     owner = next((line for line, upto in one.paths[path] if end <= upto), path)
     return Position(owner, end)
+
+
+def behind_archive(one: LineageArchive | None, server: Seen, now: datetime) -> Position | None:
+    """The end of what was taken of the server's timeline, where the server, a primary, has not written that far."""
+    timeline, flush = server.look.timeline, server.flush
+    if one is None or timeline is None or flush is None or server.member.state != "primary":
+        return None
+    # What was taken while the look went on may lie behind what it saw.
+    end = furthest(
+        (found for found in (*one.log, *one.promised) if (now - found.written).total_seconds() > LOOKING),
+        one.lineage,
+        timeline,
+    )
+    return end if end is not None and flush < end.lsn else None
 
 
 def covered_until(one: LineageArchive, chain: Chain, timeline: int | None) -> datetime:

@@ -22,7 +22,8 @@ from aegis_plan.sealing.keys import new_data_key
 from aegis_plan.sealing.signatures import digest
 from aegis_plan.stores.archive import missing, proved, put_key, reachable, shelf_of, signing, write_record
 from aegis_plan.stores.postgresql.basebackup import sample
-from aegis_plan.stores.postgresql.connection import Connection, connect, connection_string
+from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
+from aegis_plan.stores.postgresql.continuity import Ending, behind, ending, forked, told
 from aegis_plan.stores.postgresql.history import History, read_history
 from aegis_plan.stores.postgresql.model import LogParams
 from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse, parse_lsn, segment_floor
@@ -48,12 +49,14 @@ class Archive:
     known: set[int] = field(default_factory=set)
     """Timelines whose history is archived."""
     heads: tuple[str, ...] = ()
+    last: Ending | None = None
+    """How what lies before the begin ends."""
     written: dict[str, str] = field(default_factory=dict)
     size: int = 0
     """Plain bytes written so far."""
 
     def learn(self, begin: Position | None) -> None:
-        """Reads the records: heads, histories, and until when commits are covered at `begin`."""
+        """Reads the records: heads, histories, until when commits are covered at `begin`, and what lies before it."""
         shelf = shelf_of(self.context, self.store)
         self.heads = tuple(shelf.heads.get(f"{self.lineage}/log", ()))
         for record in shelf.records:
@@ -62,6 +65,7 @@ class Archive:
                     self.known.add(parse(record.end).timeline)
                 elif begin is not None and (end := parse(record.end)).timeline == begin.timeline and end <= begin:
                     self.covered = max(self.covered, record.covers_until)
+                    self.last = (ending(record) or self.last) if end == begin else self.last
 
     def put(self, begin: Position, end: Position, data: bytes, covers: datetime | None, **details: Any) -> None:
         """Seals, stores and records one range. Raises UnavailableError `too-few-copies`."""
@@ -104,7 +108,7 @@ class Archive:
             covers_until=self.covered,
             key=key.name,
             objects=written.objects,
-            details=details,
+            details=details if details.get("history") else {**told(end.lsn, data), **details},
         )
         copies = proved(context, written, ready, sealing.minimum_copies)
         write_record(context, record, private, copies, sealing.minimum_copies)
@@ -125,9 +129,46 @@ class Feed:
     wire: Replication
     history: History
     segment: int
+    _ahead: tuple[int, memoryview] | None = None
 
-    def start(self, at: Position) -> None:
-        """Begins to receive. Raises AegisError `log-hole`, UnavailableError `slot-in-use`."""
+    def start(self, at: Position, before: Ending | None = None) -> None:
+        """Begins to receive. `before` is how what is archived before `at` ends, which the server has to have too.
+
+        Raises AegisError `log-hole`, `log-forked`, UnavailableError `slot-in-use`."""
+        self._ahead = None
+        if before is None or not self._holds(at, before):
+            self._start(at)
+
+    def _holds(self, at: Position, before: Ending) -> bool:
+        """Begins a little before `at` and compares; False where the server no longer has that log. That happens only
+        where its slot was moved on to `at`, which says by itself that this server is the one that was archived."""
+        begin = at.lsn - before.size
+        data = b""
+        try:
+            self._start(Position(at.timeline, begin))
+            while len(data) < before.size:
+                found = self.read(Position(at.timeline, begin + len(data)))
+                if found is None:
+                    return False
+                if not isinstance(found, bool):
+                    data += found[1]
+        except AegisError as error:
+            if error.code != "log-hole":
+                raise
+            self.wire.drain()
+            return False
+        if not before.fits(data):
+            raise forked(self.where, f"the log before {at} is another than the archived one")
+        if len(data) > before.size:
+            self._ahead = at.lsn, memoryview(data)[before.size :]
+        return True
+
+    def renew(self) -> None:
+        """Another connection, where this one stands in the middle of a copy."""
+        self.wire.close()
+        self.wire = Replication(self.text, self.where, self.context.check)
+
+    def _start(self, at: Position) -> None:
         command = f"START_REPLICATION SLOT {checked(self.slot)} PHYSICAL {format_lsn(at.lsn)} TIMELINE {at.timeline}"
         limit = time.monotonic() + BUSY_SECONDS
         while True:
@@ -157,6 +198,9 @@ class Feed:
 
     def read(self, at: Position, seconds: float | None = None) -> tuple[int, memoryview] | bool | None:
         """Begin and bytes of the next piece; None when the timeline ended; False when nothing came in time."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return ahead
         try:
             message = self.wire.read(seconds)
             if message is None:
@@ -240,14 +284,34 @@ def histories(archive: Archive, feed: Feed) -> None:
         archive.known.add(timeline)
 
 
-def ranges(feed: Feed, begin: Position, target: int) -> Iterator[tuple[Position, Position, bytes]]:
-    """Everything from `begin` to `target` on the server's timeline, in pieces, over each timeline on the way."""
+def not_behind(feed: Feed, sql: Connection, begin: Position, flushed: int) -> None:
+    """Raises AegisError `log-forked` for a primary that has not written as far as it is archived. A replica may lag."""
+    if begin.timeline != feed.history.timeline or flushed >= begin.lsn:
+        return
+    if not ask(sql, "SELECT pg_is_in_recovery()", feed.where)[0][0]:
+        raise behind(feed.where, flushed, begin)
+
+
+def ranges(
+    feed: Feed, begin: Position, target: int, before: Ending | None = None
+) -> Iterator[tuple[Position, Position, bytes]]:
+    """Everything from `begin` to `target` on the server's timeline, in pieces, over each timeline on the way. `before`
+    is as `Feed.start` takes it."""
     at = begin
     while True:
         last = at.timeline == feed.history.timeline
         goal = target if last else feed.history.left(at.timeline)
         if at.lsn < goal:
-            feed.start(at)
+            try:
+                feed.start(at, before if at == begin else None)
+            except AegisError as error:
+                if last or error.code != "log-forked":
+                    raise
+                # The server was given a timeline of its own since: there it begins, and what lies between stays a hole.
+                feed.context.find("warning", "log-hole", "the log has a hole", error.detail, "the plan takes a full")
+                feed.renew()
+                at = Position(feed.history.after(at.timeline), segment_floor(goal, feed.segment))
+                continue
             parts: list[bytes] = []
             size = 0
             while at.lsn + size < goal:
@@ -292,11 +356,12 @@ class ArchiveLog:
             clock, target = sample(sql, feed.where)
             earlier = [mark.data["end"] for mark in context.marks if mark.name == "range"]
             begin = first(feed, sql, earlier[-1] if earlier else params.begin)
+            not_behind(feed, sql, begin, target)
             archive = Archive(context, params.store, params.lineage)
             archive.learn(begin)
             histories(archive, feed)
             end = begin
-            for low, high, data in ranges(feed, begin, target):
+            for low, high, data in ranges(feed, begin, target, archive.last):
                 whole = high.timeline == feed.history.timeline and high.lsn >= target
                 archive.put(low, high, data, clock if whole else None)
                 context.mark("range", begin=str(low), end=str(high))

@@ -37,6 +37,7 @@ class Goal:
     value: str
     until: int
     """The replayed position has to reach this; 0 where only time counts."""
+    inclusive: bool = True
 
 
 @dataclass
@@ -97,7 +98,7 @@ class PrivateServer:
                 "restore_command": copy,
                 "recovery_target_timeline": str(self.params.timeline),
                 "recovery_target_action": "pause",
-                "recovery_target_inclusive": "on",
+                "recovery_target_inclusive": "on" if goal.inclusive else "off",
                 goal.setting: goal.value,
             }
         return chosen

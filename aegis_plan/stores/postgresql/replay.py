@@ -20,7 +20,7 @@ from aegis_plan.stores.postgresql.offer import library_missing
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.private_server import Goal, PrivateServer, end_private
 from aegis_plan.stores.postgresql.programs import account, cluster
-from aegis_plan.stores.postgresql.segments import Switch, commit_at, join, read_history, scan
+from aegis_plan.stores.postgresql.segments import Scan, Switch, commit_at, floor, join, read_history, scan, unread
 
 PROMOTE_SECONDS = 600.0
 _LOWER = re.compile(r"(max_\w+) = \d+ is a lower setting than on the primary server, where its value was (\d+)")
@@ -90,36 +90,49 @@ class Replay:
 
     def _goals(
         self, context: Context, params: ReplayParams, where: places.Layout, staged: dict[str, Any]
-    ) -> list[Goal]:
-        """What is asked of the server, the wanted one first."""
+    ) -> tuple[list[Goal], AegisError | None]:
+        """What is asked of the server, the wanted one first; and why the end of the log must not be the goal."""
         timeline, end = parse(staged["end"])
         size = int(staged["segment_size"])
         consistent = parse(staged["consistent_at"])
-        if params.target_lsn is not None:
-            text = params.target_lsn
-            goal = parse(text).lsn if text.count("/") == 2 else parse_lsn(text)
-            if goal < end:
-                return [Goal("recovery_target_lsn", format_lsn(goal), goal)]
-            # No record begins at the end of the log, and a server stops only where one does.
         # The set itself reaches to its end: where no log lies behind it, its last record is found from its begin.
         begin = parse(staged["begin"]).lsn if consistent.timeline == timeline else end - 1 - (end - 1) % size
-        found = None
+        found: Scan | None = None
         for start in (end - 1 - (end - 1) % size, end - 1 - (end - 1) % size - 4 * size, begin):
             if start >= begin and found is None:
                 last = scan(params.place.binaries, where.spool, timeline, max(start, begin), size)
-                found = last.last_record
-        if found is None:
+                found = last if last.last_record is not None else None
+        if found is None or found.last_record is None:
             raise DamageError(
                 "log-empty",
                 "nothing can be read of the log that was fetched",
                 f"timeline {timeline}, {staged['end']}",
                 "recover to a point before it",
             )
-        goals = [Goal("recovery_target_lsn", format_lsn(found), found)]
+        last_record = found.last_record
+        if params.target_lsn is not None:
+            # What lies before a position is there, and the record that begins at it is not.
+            text = params.target_lsn
+            wanted = floor(parse(text).lsn if text.count("/") == 2 else parse_lsn(text), size)
+            goals = [Goal("recovery_target_lsn", format_lsn(wanted), wanted, inclusive=False)]
+            if found.end is not None and last_record < wanted <= found.end:
+                # Nothing follows it that a server could stop before.
+                goals.append(Goal("recovery_target_lsn", format_lsn(last_record), last_record))
+            return goals, None
+        goals = [Goal("recovery_target_lsn", format_lsn(last_record), last_record)]
         if params.target_time is not None:
             moment = params.target_time.astimezone(UTC)
             goals.insert(0, Goal("recovery_target_time", f"{moment:%Y-%m-%d %H:%M:%S.%f}+00", 0))
-        return goals
+        stuck = unread(where.spool, timeline, found, end, size)
+        if stuck is None:
+            return goals, None
+        unfit = DamageError(
+            "log-unreadable",
+            "the log cannot be read to the end of what was archived",
+            f"a server can read it to {join(timeline, stuck)}, and it is archived to {staged['end']}",
+            f"--to {join(timeline, stuck)} takes it back to there; what lies behind is lost",
+        )
+        return goals, unfit
 
     def _recover(
         self, context: Context, params: ReplayParams, private: PrivateServer, staged: dict[str, Any]
@@ -129,7 +142,9 @@ class Replay:
         if earlier and not (private.where.staging / "recovery.signal").exists():
             private.start(None, {})  # promoted by an attempt that was killed after the proof
             return earlier[-1]
-        goals = self._goals(context, params, private.where, staged)
+        goals, unfit = self._goals(context, params, private.where, staged)
+        if unfit is not None and len(goals) == 1:
+            raise unfit
         raised: dict[str, int] = {}
         private.start(goals[0], raised)
         begin = parse(staged["begin"]).lsn
@@ -139,7 +154,10 @@ class Replay:
             said = private.died()
             if said is not None:
                 if "before configured recovery target was reached" in said and len(goals) > 1:
-                    self._covered(params, staged)
+                    if params.target_lsn is None:
+                        self._covered(params, staged)
+                    if unfit is not None:
+                        raise unfit
                     goals.pop(0)
                     private.start(goals[0], raised)
                     continue
@@ -164,7 +182,7 @@ class Replay:
                         f"at {format_lsn(replayed)}, wanted {goals[0].value}",
                         "`aegis resume` replays again; if it stops there again, choose an earlier point",
                     )
-                if goals[0].until:
+                if goals[0].until and goals[0].inclusive:
                     binaries, spool = params.place.binaries, private.where.spool
                     at = commit_at(binaries, spool, params.timeline, goals[0].until)
                     commit = max(filter(None, (commit, at)), default=None)

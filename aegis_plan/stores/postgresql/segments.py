@@ -339,6 +339,31 @@ def scan(binaries: str, folder: Path, timeline: int, begin: int, size: int, *, c
     return Scan(position, record_end(position, length, size), commit)
 
 
+def floor(position: int, segment: int) -> int:
+    """Where the record before `position` ends: a page's header may lie between."""
+    header = 40 if position % segment < PAGE else 24
+    return position - position % PAGE if position % PAGE <= header else position
+
+
+def unread(folder: Path, timeline: int, last: Scan, end: int, size: int) -> int | None:
+    """Where log begins that a server would not read, though it lies before `end` and is no record that was cut there;
+    None where all of it can be read."""
+    at = last.end or 0
+    if at >= end:
+        return None
+    with (folder / file_name(timeline, at, size)).open("rb") as stream:
+        stream.seek(at % size)
+        data = stream.read(min(size - at % size, end - at))
+    skipped = (40 if at % size == 0 else 24) if at % PAGE == 0 else 0
+    head = data[skipped : min(skipped + 16, PAGE - at % PAGE)]
+    if not any(data[skipped:]):
+        # A switch leaves the rest of its segment empty.
+        return None if at + len(data) == end else at
+    if len(head) >= 4 and record_end(at, int.from_bytes(head[:4], "little"), size) <= end:
+        return at
+    return at if len(head) == 16 and int.from_bytes(head[8:], "little") != last.last_record else None
+
+
 def commit_at(binaries: str, folder: Path, timeline: int, position: int) -> datetime | None:
     """The time of the record at or right behind a position, where that is a commit.
 

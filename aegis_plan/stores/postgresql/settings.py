@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from aegis_plan.errors import AegisError
@@ -74,6 +74,7 @@ def details(connection: Connection, text: str, where: str) -> dict[str, Any]:
         "collations": {name: found for name, found in collations.items() if found},
         "extensions": {name: found for name, found in extensions.items() if found},
         "databases_not_looked_into": unseen,
+        "data_directory": setting(connection, "data_directory", where),
     }
 
 
@@ -82,9 +83,12 @@ def segment_size(connection: Connection, where: str) -> int:
     return int(rows[0][0])
 
 
-def configuration(connection: Connection, where: str, missed: Callable[[str, str], None]) -> bytes | None:
-    """A tar of the configuration files outside the data directory, paths without their leading slash; None when there
-    are none. `missed` is told each file that could not be read, with the reason."""
+def configuration(
+    connection: Connection, where: str, sent: Container[str], missed: Callable[[str, str], None]
+) -> bytes | None:
+    """A tar of the configuration files that are not in the backup, paths without their leading slash; None when there
+    are none. They lie outside the data directory, or within it as links, which a server does not send; `sent` are the
+    paths that it did. `missed` is told each file that could not be read, with the reason."""
     base = os.path.normpath(setting(connection, "data_directory", where) or "/")
     if base == "/":
         missed("config_file", "the role may not see where the configuration is (grant pg_read_all_settings)")
@@ -100,7 +104,7 @@ def configuration(connection: Connection, where: str, missed: Callable[[str, str
             if view == "pg_settings":
                 missed("included files", error.detail)
     outside = sorted({os.path.normpath(path) for path in wanted if path})
-    outside = [path for path in outside if not path.startswith(base + "/")]
+    outside = [path for path in outside if path.removeprefix(base + "/") not in sent]
     if not outside:
         return None
     body = io.BytesIO()

@@ -18,6 +18,7 @@ from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.clock import stamp
 from aegis_plan.errors import DamageError
 from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.configuration import lead_to_itself, put_back
 from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql.host import check_host, check_room, free_tablespace
 from aegis_plan.stores.postgresql.incremental import strip_label
@@ -28,7 +29,8 @@ from aegis_plan.stores.postgresql.offer import check_configuration, check_softwa
 from aegis_plan.stores.postgresql.positions import parse, parse_lsn
 from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.segments import Spool, join
-from aegis_plan.stores.postgresql.unpack import Unpacker, files, sync
+from aegis_plan.stores.postgresql.spaces import hold_free
+from aegis_plan.stores.postgresql.unpack import Unpacker, sync
 
 _STALE = re.compile(
     r"\s*(primary_conninfo|primary_slot_name|recovery_\w+|restore_command|archive_cleanup_command|promote_trigger_file)\b"
@@ -133,6 +135,7 @@ class Stage:
             )
         spool = Spool(where.spool, found.segment_size, found.system_identifier, ids)
         covers = self._log(fetcher, params, sets, logs, spool, tick)
+        hold_free(params, parse(sets[-1].begin), spool)
         self._settle(context, params, fetcher, sets[-1], where, unpacker, ids)
         for folder in (where.staging, where.spool, *unpacker.tablespaces.values()):
             sync(folder)
@@ -178,6 +181,7 @@ class Stage:
         found = cluster(params.place.binaries, where.staging)
         spool = Spool(where.spool, found.segment_size, found.system_identifier, ids)
         covers = self._log(fetcher, params, sets, logs, spool, tick)
+        hold_free(params, parse(sets[-1].begin), spool)
         sync(where.spool)
         end = spool.end(params.timeline)
         assert end is not None  # proved by _log
@@ -331,66 +335,15 @@ class Stage:
             auto.write_text("".join(line for line in lines if not _STALE.match(line)), "utf-8", "surrogateescape")
         parts = archives(record)
         if "config" in parts:
-            self._config(context, params, b"".join(fetcher.objects(parts["config"], record.key)), where, ids)
+            tar = b"".join(fetcher.objects(parts["config"], record.key))
+            put_back(context, params, tar, where, ids, str(record.details.get("data_directory") or ""))
         if params.place.beside is not None:
-            _own_configuration(where, ids)
+            lead_to_itself(where, ids)
         else:
             check_configuration(context, params, where)
         free = shutil.disk_usage(where.staging).free
         if free < 64 << 20:
             context.find("warning", "little-space", "little room is left beside the restored data", f"{free} bytes")
-
-    def _config(
-        self, context: Context, params: StageParams, tar: bytes, where: places.Layout, ids: tuple[int, int] | None
-    ) -> None:
-        """Configuration that lived outside the data directory is written where it is missing, never over another."""
-        for path, data in files(tar):
-            outside = Path("/") / path
-            goal = where.staging / outside.name if params.place.beside else outside
-            if os.path.lexists(goal):
-                continue
-            try:
-                goal.parent.mkdir(parents=True, exist_ok=True)
-                context.mark("wrote", path=str(goal))
-                handle = os.open(goal, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(data)
-                    if ids:
-                        os.fchown(stream.fileno(), *ids)
-            except OSError as error:
-                context.find(
-                    "warning",
-                    "configuration-not-written",
-                    "a configuration file that the server had is missing and could not be written",
-                    f"{goal}: {error.strerror}",
-                    "write it before the server starts; it is in the set as the object `config`",
-                )
-
-
-def _own_configuration(where: places.Layout, ids: tuple[int, int] | None) -> None:
-    """A copy beside must not lead to the server that it is a copy of: a configuration that names its data directory
-    would start that one. The last line of a setting counts."""
-    path = where.staging / "postgresql.conf"
-    if not path.exists():
-        return
-    text = path.read_text("utf-8", "surrogateescape")
-    lines = [f"data_directory = '{_quoted(where.final)}'"] if re.search(r"(?mi)^\s*data_directory\b", text) else []
-    if re.search(r"(?mi)^\s*external_pid_file\b", text):
-        lines.append("external_pid_file = ''")
-    for setting, name in (("hba_file", "pg_hba.conf"), ("ident_file", "pg_ident.conf")):
-        if re.search(rf"(?mi)^\s*{setting}\b", text) and (where.staging / name).exists():
-            lines.append(f"{setting} = '{_quoted(where.final / name)}'")
-    if lines:
-        added = "\n".join(
-            ["", "# Added by the restore beside: nothing leads to the server that this is a copy of.", *lines]
-        )
-        path.write_text(text + added + "\n", "utf-8", "surrogateescape")
-        if ids:
-            os.chown(path, *ids)
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 ACTION = Stage()

@@ -15,7 +15,7 @@ from aegis_plan.stores.postgresql.basebackup import sample
 from aegis_plan.stores.postgresql.chains import FOREVER
 from aegis_plan.stores.postgresql.connection import ask, connect, connection_string
 from aegis_plan.stores.postgresql.history import History
-from aegis_plan.stores.postgresql.log import Archive, first, histories, hole, open_feed, ranges
+from aegis_plan.stores.postgresql.log import Archive, first, histories, hole, not_behind, open_feed, ranges
 from aegis_plan.stores.postgresql.model import StreamParams
 from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse
 
@@ -51,7 +51,8 @@ def archive_end(context: Context, store: str, lineage: str, history: History) ->
 def stream(context: Context, params: StreamParams) -> None:
     """Streams until `context.check` raises. Progress says phase `streaming <position> <covers until>`.
 
-    Raises UnavailableError where trying again can help; the daemon does. Raises AegisError `log-hole`."""
+    Raises UnavailableError where trying again can help; the daemon does. Raises AegisError `log-hole`,
+    `log-forked`."""
     try:
         _stream(context, params, anew=False)
     except AegisError as error:
@@ -87,12 +88,13 @@ def _stream(context: Context, params: StreamParams, *, anew: bool) -> None:
             begin = _grounded(context, params.store, lineage, first(feed, sql, None))
         else:
             begin = first(feed, sql, archive_end(context, params.store, lineage, feed.history))
+        not_behind(feed, sql, begin, flushed)
         archive = Archive(context, params.store, lineage)
         archive.learn(begin)
         histories(archive, feed)
         at = begin
         if begin.timeline != feed.history.timeline:
-            for low, high, data in ranges(feed, begin, flushed):
+            for low, high, data in ranges(feed, begin, flushed, archive.last):
                 archive.put(low, high, data, None)
                 at = high
             # The connection may stand in the middle of a copy: the endless one begins afresh.
@@ -102,7 +104,7 @@ def _stream(context: Context, params: StreamParams, *, anew: bool) -> None:
                 f"{where}: {at}",
                 "it goes on by itself",
             )
-        feed.start(at)
+        feed.start(at, archive.last)
         clock = context.clock
         parts: list[bytes] = []
         size = 0

@@ -259,7 +259,7 @@ class Unpacker:
 
     def _map(self, text: bytes) -> None:
         # One line a tablespace: OID, space, location; a backslash stands before newlines, returns and itself.
-        for line in re.split(rb"(?<!\\)\n", text):
+        for line in re.findall(rb"(?:[^\\\n]|\\.)+", text, re.DOTALL):
             oid, _, location = line.partition(b" ")
             if location:
                 plain = re.sub(rb"\\(.)", rb"\1", location, flags=re.DOTALL)

@@ -85,7 +85,7 @@ def test_a_role_that_may_only_replicate_tells_what_a_set_needs() -> None:
         missed: list[str] = []
         with connect(text, "db/a") as sql:
             found = details(sql, text, "db/a")
-            configuration(sql, "db/a", lambda path, why: missed.append(path))
+            configuration(sql, "db/a", (), lambda path, why: missed.append(path))
         assert found["version"] >= 150000
         assert found["settings"]["max_connections"]
         assert found["settings"]["shared_preload_libraries"] is None
