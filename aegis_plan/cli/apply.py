@@ -58,8 +58,8 @@ def command(
             snapshot = applying.fresh_look(seen, plan, digest, break_glass)
             if not as_json:
                 show_plan(plan, session.console(), briefly=approved is not None)
-            if not plan.steps:
-                return 0
+            if not plan.steps and not plan.blocked:
+                return EXIT_BREACH if plan.breached else 0
             how = applying.approve(session, plan, digest, yes=yes, approved=approved)
             return applying.carry_out(
                 session, seen, plan, digest, new_id(seen.clock.now()), how, snapshot,
