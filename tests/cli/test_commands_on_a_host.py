@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.conformance.rig import until
 
 AEGIS = [sys.executable, "-m", "aegis_plan"]
 SYSTEM = """\
@@ -216,6 +221,67 @@ def test_mistakes_are_named(home: Path, arguments: list[str], code: str) -> None
     assert f"error[{code}]" in done.stderr
     assert done.returncode == 64
     assert "hint:" in done.stderr
+
+
+def test_a_saved_plan_with_an_error_and_no_steps_is_no_success(home: Path) -> None:
+    system = home / "plans" / "system.yaml"
+    system.write_text(
+        system.read_text().replace(
+            "scenarios:\n",
+            "scenarios:\n  flight: {disruption: site, affects: {services: [door]}, strategy: failover}\n",
+        )
+    )
+    planned = aegis("plan", "--scenario", "flight", "--out", "it.plan", cwd=home)
+    assert planned.returncode == 1, planned.stderr
+    done = aegis("apply", "it.plan", "-y", cwd=home)
+    assert done.returncode == 1, done.stdout
+    assert "error[plan-blocked]" in done.stderr
+
+
+def slowly(home: Path) -> None:
+    """Gives the recovery a second step, so that it can be stopped after the first."""
+    system = home / "plans" / "system.yaml"
+    first = re.search(r"say-it: (.*)\n", system.read_text())
+    assert first is not None
+    lines = (
+        'say-it: {run: [sh, -c, "echo one >> effects; sleep 2"], site: main}\n'
+        '        more: {run: [sh, -c, "echo two >> effects"], site: main, needs: [say-it]}\n'
+    ).replace("effects", str(home / "effects"))
+    system.write_text(system.read_text().replace(first[0], lines))
+
+
+def under_way(home: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """A run whose first step has begun."""
+    run = subprocess.Popen([*AEGIS, *arguments], cwd=home, stdin=subprocess.DEVNULL, text=True, **options)
+    until(lambda: (home / "effects").exists())
+    return run
+
+
+def test_resume_goes_on_with_the_run_that_stopped_and_not_with_one_that_was_refused(home: Path) -> None:
+    slowly(home)
+    first = under_way(home, "apply", "--scenario", "evacuation", "-y", stdout=subprocess.DEVNULL)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 6
+    # The mark of the used plan cannot be made: this one is refused after its journal began.
+    used = home / "backups" / "v1" / "small" / "state" / "plans"
+    used.rename(home / "aside")
+    used.touch()
+    refused = aegis("apply", "--scenario", "evacuation", "-y", cwd=home)
+    assert refused.returncode == 1, refused.stdout
+    used.unlink()
+    (home / "aside").rename(used)
+    runs = json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"]
+    assert [run["verdict"] for run in runs] == ["stopped", "refused"]
+    over = aegis("resume", "last", cwd=home)
+    assert over.returncode == 1
+    assert "Refused before anything was begun" in over.stdout
+    assert "Go on with" not in over.stdout
+    resumed = aegis("resume", cwd=home)
+    assert f"Goes on with run {runs[0]['run']}." in resumed.stdout
+    assert resumed.returncode == 7, resumed.stdout
+    answered = aegis("resume", "--answer", "declare.say-it=done", cwd=home)
+    assert answered.returncode in (0, 3), answered.stdout
+    assert "two" in (home / "effects").read_text()
 
 
 def test_a_plan_file_that_was_changed_is_refused(home: Path) -> None:
