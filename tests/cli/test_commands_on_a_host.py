@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -255,6 +256,41 @@ def under_way(home: Path, *arguments: str, **options: Any) -> subprocess.Popen[s
     run = subprocess.Popen([*AEGIS, *arguments], cwd=home, stdin=subprocess.DEVNULL, text=True, **options)
     until(lambda: (home / "effects").exists())
     return run
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_run_goes_on_when_its_reader_goes_away(home: Path, form: list[str]) -> None:
+    slowly(home)
+    run = under_way(home, "apply", "--scenario", "evacuation", "-y", *form, stdout=subprocess.PIPE)
+    assert run.stdout is not None
+    run.stdout.close()
+    assert run.wait(60) in (0, 3)
+    assert (home / "effects").read_text() == "one\ntwo\n"
+    runs = json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"]
+    assert [run["verdict"] for run in runs] == ["done"]
+
+
+def test_a_run_that_nobody_can_hear_is_done_all_the_same(home: Path) -> None:
+    slowly(home)
+    words = shlex.join([*AEGIS, "apply", "--scenario", "evacuation", "-y"])
+    done = subprocess.run(["/bin/sh", "-c", f"exec {words} <&- >&- 2>&-"], cwd=home, check=False)
+    assert done.returncode in (0, 3)
+    assert (home / "effects").read_text() == "one\ntwo\n"
+
+
+def test_a_terminal_that_is_closed_ends_the_run_gracefully(home: Path) -> None:
+    slowly(home)
+    keyboard, screen = pty.openpty()
+    run = under_way(
+        home, "apply", "--scenario", "evacuation", "-y", stdout=screen, stderr=screen, start_new_session=True
+    )
+    os.close(screen)
+    os.close(keyboard)
+    for _ in range(2):
+        run.send_signal(signal.SIGHUP)
+    assert run.wait(60) == 6
+    runs = json.loads(aegis("runs", "last", "--json", cwd=home).stdout)
+    assert runs["reason"] == "interrupted"
 
 
 def test_resume_goes_on_with_the_run_that_stopped_and_not_with_one_that_was_refused(home: Path) -> None:
