@@ -61,6 +61,8 @@ def command(
             if not plan.steps and not plan.blocked:
                 return EXIT_BREACH if plan.breached else 0
             how = applying.approve(session, plan, digest, yes=yes, approved=approved)
+            if how == "terminal":
+                snapshot = applying.fresh_look(seen, plan, digest, break_glass)
             return applying.carry_out(
                 session, seen, plan, digest, new_id(seen.clock.now()), how, snapshot,
                 lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,

@@ -251,6 +251,7 @@ def carry_out(
             tell,
             who=who(),
             snapshot=snapshot,
+            look=lambda: world.observe(plan.intent.stores or None, plan.intent.sites_down),
             mirror=mirror,
             break_glass=break_glass,
             approved=how,

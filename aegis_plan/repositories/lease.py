@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -52,6 +52,8 @@ class Lease:
     key: str
     state: State
     tag: str
+    before: State | None = None
+    """Who had it before it was taken, where that was not its own run."""
 
     @property
     def epoch(self) -> int:
@@ -113,7 +115,8 @@ def acquire(
         expires=now + ttl,
     )
     try:
-        return _write(repository, key, found[1] if found else None, state)
+        taken = _write(repository, key, found[1] if found else None, state)
+        return replace(taken, before=found[0]) if found is not None and found[0].run != run else taken
     except LockedError:
         winner = read(repository, key)
         if winner is None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from aegis_plan.clock import Clock
 from aegis_plan.errors import AegisError, LockedError, UnavailableError
@@ -56,6 +57,7 @@ class Leases:
         self._until: dict[str, float] = {}
         self._lost: dict[str, AegisError] = {}
         self._wanted = ""
+        self._others: datetime | None = None
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -89,6 +91,11 @@ class Leases:
         with self._guard:
             found = self._held.get(name)
         return found.epoch if found else 0
+
+    @property
+    def others(self) -> datetime | None:
+        """When another run last had one of the leases that were taken here, as its own clock said."""
+        return self._others
 
     def held(self) -> list[str]:
         """Names of the held leases."""
@@ -178,6 +185,8 @@ class Leases:
         with self._guard:
             self._held[name] = found
             self._until[name] = before + self._ttl.total_seconds()
+        if found.before is not None:
+            self._others = max(found.before.renewed, self._others or found.before.renewed)
         if self._thread is None:
             self._thread = threading.Thread(target=self._renew, name="lease-renewal", daemon=True)
             self._thread.start()
