@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from aegis_plan.clock import Clock
-from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError
+from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError, UsageError
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.sealing.canonical import canonical
 
@@ -61,8 +61,22 @@ class Lease:
 
 
 def default_ttl() -> timedelta:
-    """60 seconds, or what AEGIS_LEASE_SECONDS says."""
-    return timedelta(seconds=float(os.environ.get("AEGIS_LEASE_SECONDS", "60")))
+    """60 seconds, or what AEGIS_LEASE_SECONDS says.
+
+    Raises UsageError `environment-invalid` for what would keep nobody away."""
+    text = os.environ.get("AEGIS_LEASE_SECONDS", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1.0 <= seconds <= 86_400.0:
+        raise UsageError(
+            "environment-invalid",
+            "an environment variable makes no sense",
+            f"AEGIS_LEASE_SECONDS is '{text}'",
+            "give a number of seconds from 1 to 86400, or leave it away",
+        )
+    return timedelta(seconds=seconds)
 
 
 def renew_every() -> timedelta:

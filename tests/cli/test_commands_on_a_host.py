@@ -293,6 +293,47 @@ def test_a_terminal_that_is_closed_ends_the_run_gracefully(home: Path) -> None:
     assert runs["reason"] == "interrupted"
 
 
+@pytest.mark.parametrize("seconds", ["soon", "0", "-5", "nan", "1e400"])
+def test_a_lease_that_keeps_nobody_away_is_refused(home: Path, seconds: str) -> None:
+    done = aegis("apply", "--scenario", "evacuation", "-y", cwd=home, AEGIS_LEASE_SECONDS=seconds)
+    assert done.returncode == 64, done.stdout
+    assert "error[environment-invalid]" in done.stderr
+    assert not (home / "it happened").exists()
+
+
+def test_what_strangers_left_among_the_runs_hides_no_run(home: Path) -> None:
+    assert aegis("apply", "--scenario", "evacuation", "-y", cwd=home).returncode in (0, 3)
+    runs = home / "site" / "main" / "runs"
+    (mine,) = runs.iterdir()
+    (runs / "stranger" / "plan.json").mkdir(parents=True)
+    for name, journal in (
+        ("binary", b"\xff\xfe\n"),
+        ("odd", b'{"number":1,"at":"2026-11-24T00:00:00Z","kind":"sent","step":"a","data":{},"previous":"%s"}\n'),
+        (
+            "late",
+            b'{"number":1,"at":"2026-11-24T00:00:00Z","kind":"begun","data":{"oldest_reader":"x"},"previous":"%s"}\n',
+        ),
+    ):
+        (runs / name).mkdir()
+        (runs / name / "plan.json").write_bytes((mine / "plan.json").read_bytes())
+        (runs / name / "journal.jsonl").write_bytes(journal)
+        resumed = aegis("resume", name, cwd=home)
+        assert "error[journal-damaged]" in resumed.stderr, resumed.stderr
+    listed = json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"]
+    assert {run["run"]: run["verdict"] for run in listed} == {
+        mine.name: "done", "stranger": "unreadable", "binary": "unreadable", "odd": "unreadable", "late": "unreadable"
+    }  # fmt: skip
+    assert aegis("plan", "--scenario", "evacuation", cwd=home).returncode in (0, 3)
+
+
+def test_runs_that_cannot_be_kept_are_named(home: Path) -> None:
+    (home / "site" / "main").mkdir(parents=True, exist_ok=True)
+    (home / "site" / "main" / "runs").touch()
+    done = aegis("apply", "--scenario", "evacuation", "-y", cwd=home)
+    assert "error[journal-unwritable]" in done.stderr, done.stderr
+    assert not (home / "it happened").exists()
+
+
 def test_resume_goes_on_with_the_run_that_stopped_and_not_with_one_that_was_refused(home: Path) -> None:
     slowly(home)
     first = under_way(home, "apply", "--scenario", "evacuation", "-y", stdout=subprocess.DEVNULL)

@@ -331,7 +331,7 @@ def test_a_recovery_makes_a_backup_stop_and_goes_first(tmp_path: Path, monkeypat
 
 
 def test_a_lost_lease_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AEGIS_LEASE_SECONDS", "0.6")
+    monkeypatch.setenv("AEGIS_LEASE_SECONDS", "1.0")
     room = Room(tmp_path, {"a:act": [outcome("done", hang=True)]})
     results = []
     executor = room.executor(plan(step("a", lease="db/data"), step("b", "a")))
