@@ -19,6 +19,8 @@ from aegis_plan.repositories.lease import Lease, Purpose
 YIELD_SECONDS = 180.0
 """How long a recovery waits for those whom it asked to stop: their lease has run out by then even if they are dead."""
 _PAUSE = 0.2
+_PATIENCE = 5.0
+"""Seconds that a renewal under way is waited for at the end."""
 
 
 def purpose(plan: Plan, name: str) -> Purpose:
@@ -103,8 +105,13 @@ class Leases:
             return sorted(self._held)
 
     def lost(self) -> tuple[str, AegisError] | None:
-        """A lease that was lost, and how."""
+        """A lease that was lost, and how. One that was not renewed in time is, also when the authority only hangs: to
+        others it is free by now."""
+        now = self._clock.monotonic()
         with self._guard:
+            for name, until in self._until.items():
+                if now >= until and name not in self._lost:
+                    self._lost[name] = _late(name)
             return next(iter(self._lost.items()), None)
 
     def wanted(self) -> str:
@@ -116,8 +123,9 @@ class Leases:
         """Lets go of one lease. What cannot be let go of now runs out by itself."""
         with self._guard:
             found = self._held.pop(name, None)
-            self._until.pop(name, None)
-        if found is None or self._authority is None:
+            until = self._until.pop(name, 0.0)
+            gone = name in self._lost or self._clock.monotonic() >= until
+        if found is None or self._authority is None or gone:
             return
         try:
             lease.release(self._authority, found, self._clock)
@@ -147,7 +155,8 @@ class Leases:
         """Ends the renewing and lets go of everything."""
         self._end.set()
         if self._thread is not None:
-            self._thread.join()
+            # An authority that hangs must not hold up the end as well.
+            self._thread.join(_PATIENCE)
         for name in self.held():
             self.release(name)
 
@@ -220,7 +229,16 @@ class Leases:
                             self._lost[name] = error
                     continue
                 with self._guard:
-                    if name in self._held:
+                    if name in self._held and name not in self._lost:
                         self._held[name] = found
                         self._until[name] = before + self._ttl.total_seconds()
                         self._wanted = found.state.stop_asked_by or self._wanted
+
+
+def _late(name: str) -> AegisError:
+    return LockedError(
+        "lease-lost",
+        "the lease was lost",
+        f"{name} could not be renewed in time; the authority does not answer",
+        "see that the authority can be reached, then resume",
+    )
