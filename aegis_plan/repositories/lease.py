@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from aegis_plan.clock import Clock
 from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError, UsageError
@@ -33,9 +33,9 @@ class State(BaseModel):
     run: str
     purpose: Purpose
     epoch: int
-    acquired: datetime
-    renewed: datetime
-    expires: datetime
+    acquired: AwareDatetime
+    renewed: AwareDatetime
+    expires: AwareDatetime
     """Not later than `renewed` when it was released."""
     stop_asked_by: str | None = None
     """`<purpose> <run>` of whoever waits for it."""
@@ -165,6 +165,25 @@ def release(repository: Repository, lease: Lease, clock: Clock) -> None:
         except LockedError:
             continue
         return
+
+
+def clear(repository: Repository, key: str, owner: str, clock: Clock) -> None:
+    """Puts a free lease where one lies that cannot be read; its epoch is above all earlier ones.
+
+    Raises LockedError `lease-moved` when somebody else was quicker."""
+    found = repository.read_tagged(key)
+    now = clock.now()
+    free = State(
+        owner=owner,
+        host=socket.gethostname(),
+        run="",
+        purpose="prune",
+        epoch=int(now.timestamp()),
+        acquired=now,
+        renewed=now,
+        expires=now,
+    )
+    _write(repository, key, found[1] if found else None, free)
 
 
 def ask_to_stop(repository: Repository, key: str, purpose: Purpose, run: str, clock: Clock) -> State | None:

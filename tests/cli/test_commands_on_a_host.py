@@ -395,3 +395,34 @@ def test_unlock_lets_go_of_the_lease_that_is_meant(home: Path) -> None:
     found = lease.read(authority, key)
     assert found is not None
     assert found[0].free(SystemClock().now())
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"garbage",
+        b'{"owner":"a","host":"h","run":"r","purpose":"backup","epoch":1,"acquired":"2026-11-24T00:00:00",'
+        b'"renewed":"2026-11-24T00:00:00","expires":"2036-11-24T00:00:00"}',
+    ],
+)
+def test_a_lease_that_cannot_be_read_can_be_replaced(home: Path, garbage: bytes) -> None:
+    from aegis_plan.clock import SystemClock
+    from aegis_plan.repositories import keys, lease
+    from aegis_plan.repositories.local import LocalRepository
+
+    (home / "plans" / "store.yaml").write_text(
+        "aegis: v1\nstores: {db: {engine: postgresql, members: {one: {site: main, connection: host=/nowhere}}}}\n"
+    )
+    key = keys.lease("small", "db", "data")
+    path = home / "backups" / key
+    path.parent.mkdir(parents=True)
+    path.write_bytes(garbage)
+    refused = aegis("unlock", "db/data", cwd=home)
+    assert refused.returncode == 1
+    assert "error[unlock-not-meant]" in refused.stderr, refused.stderr
+    assert path.read_bytes() == garbage
+    done = aegis("unlock", "db/data", "--epoch", "0", cwd=home)
+    assert done.returncode == 0, done.stderr
+    found = lease.read(LocalRepository("local", home / "backups"), key)
+    assert found is not None
+    assert found[0].free(SystemClock().now())
