@@ -212,15 +212,17 @@ def carry_out(
     how: str,
     snapshot: Snapshot,
     *,
+    kept: bytes = b"",
     resume: bool = False,
     lock_timeout: float = 0.0,
     break_glass: str = "",
     as_json: bool = False,
 ) -> Result:
-    """Applies or resumes, telling progress and summary. `snapshot` is fresh: the plan's facts are held against it."""
+    """Applies or resumes, telling progress and summary. `snapshot` is fresh: the plan's facts are held against it.
+    `kept` is the plan file, where there is one."""
     from aegis_plan.cli.version import version
-    from aegis_plan.documents.digest import canonical
     from aegis_plan.journal.mirror import Mirror
+    from aegis_plan.plan.planfile import write
     from aegis_plan.report.events import line, version_line
     from aegis_plan.report.progress import Lines, View
     from aegis_plan.report.result import show_result
@@ -235,7 +237,7 @@ def carry_out(
             err=True,
         )
     copies = [*([authority] if authority else []), *world.mirrors()]
-    kept = b'{"digest":"%s","plan":%s}' % (digest.encode(), canonical(plan))
+    kept = kept or write(plan)
     mirror = Mirror(copies, plan.system, run, sealer(world), kept) if copies else None
 
     def go(tell: Tell, approver: Approver) -> Result:
@@ -251,6 +253,7 @@ def carry_out(
             tell,
             who=who(),
             snapshot=snapshot,
+            kept=kept,
             look=lambda: world.observe(plan.intent.stores or None, plan.intent.sites_down),
             mirror=mirror,
             break_glass=break_glass,

@@ -20,6 +20,7 @@ from aegis_plan.journal.mirror import Mirror
 from aegis_plan.journal.replay import RunState, replay
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.plan import Plan
+from aegis_plan.plan.planfile import write
 from aegis_plan.plan.step import Step
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.run.approval import Approver, Desk
@@ -60,6 +61,7 @@ class Executor:
         snapshot: Snapshot | None = None,
         look: Callable[[], Snapshot] | None = None,
         documents_digest: str = "",
+        kept: bytes = b"",
         mirror: Mirror | None = None,
         break_glass: str = "",
         approved: str = "",
@@ -69,13 +71,14 @@ class Executor:
         stop_grace: float = 300.0,
     ) -> None:
         """`folder` is the run's own, `runs/<run>`. `snapshot` is a fresh one, against which the plan's facts are held;
-        `look` takes another where somebody worked on the same stores since.
-        `documents_digest` that of the documents at hand. `approved` says how the plan as a whole was approved.
-        `break_glass` is the reason for going on without the authority (then None) or its mirrors. `lock_timeout`,
+        `look` takes another where somebody worked on the same stores since. `documents_digest` is that of the documents
+        at hand, `kept` the plan file as it was read; without it one is made. `approved` says how the plan as a whole
+        was approved, `break_glass` why to go on without the authority (then None) or its mirrors. `lock_timeout`,
         `mirror_limit` and `stop_grace` are seconds."""
         self._plan, self._digest, self._run, self._folder = plan, digest, run, folder
         self._dispatcher, self._authority, self._clock, self._tell = dispatcher, authority, clock, tell
         self._snapshot, self._look, self._documents_digest = snapshot, look, documents_digest
+        self._kept = kept or write(plan)
         self._mirror, self._break_glass, self._approved = mirror, break_glass, approved
         self._lock_timeout, self._parallel = lock_timeout, parallel
         self._mirror_limit, self._grace = mirror_limit, stop_grace
@@ -103,7 +106,7 @@ class Executor:
             refuse_used(self._authority, self._plan.system, self._digest)
         journal = Journal.create(self._folder, self._clock, self._mirror)
         try:
-            keep(self._folder, self._plan, self._digest)
+            keep(self._folder, self._kept)
             self._enter(
                 journal,
                 Draft(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -332,6 +333,24 @@ def test_runs_that_cannot_be_kept_are_named(home: Path) -> None:
     done = aegis("apply", "--scenario", "evacuation", "-y", cwd=home)
     assert "error[journal-unwritable]" in done.stderr, done.stderr
     assert not (home / "it happened").exists()
+
+
+def test_a_plan_of_another_version_can_be_resumed(home: Path) -> None:
+    """A version that knows one field more reads the plan, and must find it again after a kill."""
+    slowly(home)
+    aegis("plan", "--scenario", "evacuation", "--out", "it.plan", cwd=home)
+    body = json.loads((home / "it.plan").read_text())["plan"]
+    del body["intent"]["selection"]
+    form = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(form.encode()).hexdigest()
+    (home / "it.plan").write_text(f'{{"digest":"{digest}","plan":{form}}}\n')
+    first = under_way(home, "apply", "it.plan", "-y", stdout=subprocess.DEVNULL)
+    first.kill()
+    first.wait()
+    assert aegis("resume", cwd=home).returncode == 7
+    answered = aegis("resume", "--answer", "declare.say-it=done", cwd=home)
+    assert answered.returncode in (0, 3), answered.stdout + answered.stderr
+    assert (home / "effects").read_text() == "one\ntwo\n"
 
 
 def test_resume_goes_on_with_the_run_that_stopped_and_not_with_one_that_was_refused(home: Path) -> None:
