@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
@@ -192,6 +193,47 @@ def test_a_step_can_be_approved_from_elsewhere(home: Path) -> None:
     run.stdout.read()
     assert run.wait() in (0, 3)
     assert (home / "it happened").exists()
+
+
+def by_hand(home: Path) -> None:
+    """A person has to do something before the command runs."""
+    system = home / "plans" / "system.yaml"
+    system.write_text(
+        system.read_text().replace(
+            "      declare:\n", "      declare:\n        sign: {manual: switch the sign, site: main}\n"
+        ).replace("site: main}\nservices", "site: main, needs: [sign]}\nservices")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "happens"), [("yes", True), ("no", False)])
+def test_a_person_says_at_the_terminal_that_a_manual_step_is_done(home: Path, typed: str, happens: bool) -> None:
+    by_hand(home)
+    code, seen = at_a_terminal("apply", "--scenario", "evacuation", "-y", cwd=home, typed=typed)
+    assert "switch the sign: is it done?" in seen
+    assert (home / "it happened").exists() is happens, seen
+    assert code in ((0, 3) if happens else (6,)), seen
+
+
+def test_a_manual_step_waits_for_a_person_elsewhere(home: Path) -> None:
+    by_hand(home)
+    run = subprocess.Popen(
+        [*AEGIS, "apply", "--scenario", "evacuation", "-y", "--json"], cwd=home, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert run.stdout is not None
+    for line in run.stdout:
+        event = json.loads(line)
+        if event["type"] == "approval-wanted":
+            assert not (home / "it happened").exists()
+            assert aegis("approve", event["step"], cwd=home).returncode == 0
+            break
+    run.stdout.read()
+    assert run.wait() in (0, 3)
+    assert (home / "it happened").exists()
+    journal = next((home / "site" / "main" / "runs").glob("*/journal.jsonl")).read_text()
+    answers = [entry["data"]["outcome"].get("outputs") for entry in map(json.loads, journal.splitlines())
+               if entry["kind"] == "outcome" and entry["step"] == "declare.sign"]  # fmt: skip
+    assert answers == [{"by": getpass.getuser()}]
 
 
 def test_json_events_of_a_run(home: Path) -> None:
