@@ -43,7 +43,7 @@ def command(
     from aegis_plan.report.plan import show_plan
 
     if file is not None:
-        from aegis_plan.cli.show import read_plan
+        from aegis_plan.cli.show import read_file
 
         if asked.any:
             raise UsageError(
@@ -52,18 +52,20 @@ def command(
                 "a saved plan is applied as it is, so it takes no planning options",
                 "leave them out, or make a new plan with them",
             )
-        plan, digest = read_plan(file)
+        plan, digest, kept = read_file(file)
         with world(plan.documents, plan.documents_digest) as seen:
             _same_documents(plan.system, plan.documents_digest)
             snapshot = applying.fresh_look(seen, plan, digest, break_glass)
             if not as_json:
                 show_plan(plan, session.console(), briefly=approved is not None)
-            if not plan.steps:
-                return 0
+            if not plan.steps and not plan.blocked:
+                return EXIT_BREACH if plan.breached else 0
             how = applying.approve(session, plan, digest, yes=yes, approved=approved)
+            if how == "terminal":
+                snapshot = applying.fresh_look(seen, plan, digest, break_glass)
             return applying.carry_out(
                 session, seen, plan, digest, new_id(seen.clock.now()), how, snapshot,
-                lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,
+                kept=kept, lock_timeout=lock_timeout, break_glass=break_glass, as_json=as_json,
             ).exit_code  # fmt: skip
     loaded = load_documents()
     intent = intent_of(asked, loaded.documents)

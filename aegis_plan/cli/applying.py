@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,7 +73,10 @@ def approve(session: Session, plan: Plan, digest: str, *, yes: bool, approved: s
 def _ask(question: str) -> str:
     click.echo(question, nl=False, err=True)
     sys.stderr.flush()
-    return sys.stdin.readline()
+    try:
+        return sys.stdin.readline()
+    except OSError:  # the terminal was closed
+        return ""
 
 
 def fresh_look(world: World, plan: Plan, digest: str, break_glass: str = "") -> Snapshot:
@@ -132,24 +135,51 @@ class Asker:
 
 @contextmanager
 def interruptible(executor: Executor) -> Iterator[None]:
-    """The first Ctrl-C or TERM ends the run gracefully, the second at once."""
+    """The first Ctrl-C or TERM ends the run gracefully, the second at once. A terminal that is closed ends it
+    gracefully too, and however often it is told: shell and kernel both tell."""
     count = 0
 
-    def on_signal(_number: int, _frame: Any) -> None:
+    def say(text: bytes) -> None:
+        with suppress(OSError):
+            os.write(2, text)
+
+    def on_signal(number: int, _frame: Any) -> None:
         nonlocal count
-        count += 1
+        count += number != signal.SIGHUP
         if count > 1:
-            os.write(2, b"\nended at once; aegis resume goes on from the journal\n")
+            say(b"\nended at once; aegis resume goes on from the journal\n")
             os._exit(EXIT_INTERRUPTED)
-        os.write(2, b"\nstopping; what runs is brought to an end. Once more ends at once.\n")
+        say(b"\nstopping; what runs is brought to an end. Once more ends at once.\n")
         executor.interrupt()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup wants it to go on
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Telling:
+    """Passes on what is told. When the output takes no more, the run goes on in silence: its journal has all of it."""
+
+    def __init__(self, tell: Callable[[Any], None]) -> None:
+        self._tell, self._silent = tell, False
+
+    def __call__(self, told: Any) -> None:
+        if self._silent:
+            return
+        try:
+            self._tell(told)
+        except OSError as error:
+            self._silent = True
+            # What waits to be written would fail again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            with suppress(OSError):
+                click.echo(f"warning: the output cannot be written ({error.strerror}); the run goes on", err=True)
 
 
 def sealer(world: World) -> Callable[[int, bytes], bytes]:
@@ -182,15 +212,17 @@ def carry_out(
     how: str,
     snapshot: Snapshot,
     *,
+    kept: bytes = b"",
     resume: bool = False,
     lock_timeout: float = 0.0,
     break_glass: str = "",
     as_json: bool = False,
 ) -> Result:
-    """Applies or resumes, telling progress and summary. `snapshot` is fresh: the plan's facts are held against it."""
+    """Applies or resumes, telling progress and summary. `snapshot` is fresh: the plan's facts are held against it.
+    `kept` is the plan file, where there is one."""
     from aegis_plan.cli.version import version
-    from aegis_plan.documents.digest import canonical
     from aegis_plan.journal.mirror import Mirror
+    from aegis_plan.plan.planfile import write
     from aegis_plan.report.events import line, version_line
     from aegis_plan.report.progress import Lines, View
     from aegis_plan.report.result import show_result
@@ -205,7 +237,7 @@ def carry_out(
             err=True,
         )
     copies = [*([authority] if authority else []), *world.mirrors()]
-    kept = b'{"digest":"%s","plan":%s}' % (digest.encode(), canonical(plan))
+    kept = kept or write(plan)
     mirror = Mirror(copies, plan.system, run, sealer(world), kept) if copies else None
 
     def go(tell: Tell, approver: Approver) -> Result:
@@ -221,6 +253,8 @@ def carry_out(
             tell,
             who=who(),
             snapshot=snapshot,
+            kept=kept,
+            look=lambda: world.observe(plan.intent.stores or None, plan.intent.sites_down),
             mirror=mirror,
             break_glass=break_glass,
             approved=how,
@@ -233,14 +267,14 @@ def carry_out(
         from aegis_plan.run.approval import nobody
 
         click.echo(version_line(version(), world.clock.now()))
-        result = go(Lines(click.echo).tell, nobody)
-        click.echo(line("result", world.clock.now(), f"run {run}: {result.verdict}", **result.as_data()))
+        result = go(Telling(Lines(click.echo).tell), nobody)
+        Telling(click.echo)(line("result", world.clock.now(), f"run {run}: {result.verdict}", **result.as_data()))
         return result
     out = session.console()
     out.print()
     with View(plan, out) as view:
-        result = go(view.tell, Asker(session, view.pause, view.go_on))
-    show_result(result, out)
+        result = go(Telling(view.tell), Asker(session, view.pause, view.go_on))
+    Telling(lambda told: show_result(told, out))(result)
     return result
 
 

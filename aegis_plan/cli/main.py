@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from aegis_plan.cli.session import Session
+from aegis_plan.cli.streams import steady
 from aegis_plan.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, AegisError
 
 COMMANDS: dict[str, dict[str, str]] = {
@@ -118,6 +119,8 @@ def root(ctx: click.Context, folder: str | None, verbose: int, no_color: bool) -
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; never raises."""
+    if args is None:
+        steady()
     arguments = list(sys.argv[1:] if args is None else args)
     before_dashes = arguments[: arguments.index("--")] if "--" in arguments else arguments
     session = Session(json="--json" in before_dashes)

@@ -34,12 +34,14 @@ def command(
     What was done is not done again. Where nobody knows what became of a step, --answer tells.
     """
     from aegis_plan.cli import applying
-    from aegis_plan.cli.runfolder import find_run, plan_of, runs_folder
+    from aegis_plan.cli.runfolder import find_run, runs_folder
+    from aegis_plan.cli.show import read_file
     from aegis_plan.cli.wire import world
     from aegis_plan.run.inbox import send
+    from aegis_plan.run.keep import PLAN
 
     folder = find_run(runs_folder(site_file), run)
-    plan, digest = plan_of(folder)
+    plan, digest, kept = read_file(folder / PLAN)
     with world(plan.documents, plan.documents_digest) as seen:
         for answer in answers:
             step, _, word = answer.partition("=")
@@ -57,6 +59,7 @@ def command(
             folder.name,
             "",
             snapshot,
+            kept=kept,
             resume=True,
             lock_timeout=lock_timeout,
             break_glass=break_glass,

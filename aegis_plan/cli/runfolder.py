@@ -69,7 +69,9 @@ def is_over(run: Path) -> bool:
 
     try:
         plan, _ = plan_of(run)
-        return finished(plan, replay(read(run)))
+        state = replay(read(run))
+        # One that was refused before it began has steps left and is over all the same.
+        return state.ended is not None or finished(plan, state)
     except AegisError:
         return False
 

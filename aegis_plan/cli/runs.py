@@ -55,7 +55,7 @@ def command(session: Session, run: str | None, site_file: Path | None, as_json: 
     for row in rows:
         _, style = VERDICT_WORDS.get(str(row["verdict"]), ("", "bad"))
         out.print(f"{row['run']}  ", end="")
-        out.print(f"{row['verdict']:<10}", style=style, end="")
+        out.print(f"{row['verdict']:<11}", style=style, end="")
         out.print(str(row["what"]), soft_wrap=True)
 
 

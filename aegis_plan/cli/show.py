@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
 def read_plan(path: Path) -> tuple[Plan, str]:
     """A saved plan and its digest. Raises AegisError `file-not-read`, and what `plan/planfile.py` raises."""
+    return read_file(path)[:2]
+
+
+def read_file(path: Path) -> tuple[Plan, str, bytes]:
+    """The same with the bytes of the file."""
     from aegis_plan.plan.planfile import read
 
     try:
         data = path.read_bytes()
     except OSError as error:
         raise AegisError("file-not-read", "a file cannot be read", f"{path}: {error.strerror}") from None
-    return read(data)
+    return (*read(data), data)
 
 
 @click.command("show")

@@ -7,7 +7,7 @@ import click
 
 from aegis_plan.cli.planning import require_known
 from aegis_plan.cli.session import Session, pass_session
-from aegis_plan.errors import AegisError, UsageError
+from aegis_plan.errors import AegisError, DamageError, UsageError
 
 
 @click.command("unlock")
@@ -16,6 +16,7 @@ from aegis_plan.errors import AegisError, UsageError
 @pass_session
 def command(session: Session, lease: str, epoch: int | None) -> None:
     """Take the lease STORE/ASPECT (aspect: data or log) from an owner that is gone."""
+    from aegis_plan.cli.applying import who
     from aegis_plan.cli.wire import load_documents, world
     from aegis_plan.report.terminal import span
     from aegis_plan.repositories import keys
@@ -31,9 +32,16 @@ def command(session: Session, lease: str, epoch: int | None) -> None:
     with world(loaded.documents, loaded.digest) as seen:
         authority = seen.authority()
         key = keys.lease(loaded.documents.system.name, store, aspect)
-        found = leases.read(authority, key)
         now = seen.clock.now()
         out = session.console()
+        try:
+            found = leases.read(authority, key)
+        except DamageError as error:
+            out.print(f"{lease} cannot be read: {error.detail}. Nobody can tell who holds it.", soft_wrap=True)
+            _meant(session, lease, 0, epoch)
+            leases.clear(authority, key, who(), seen.clock)
+            out.print(f"Let go of {lease}.")
+            return
         if found is None or found[0].free(now):
             out.print(f"Nobody holds {lease}.")
             return
@@ -45,15 +53,20 @@ def command(session: Session, lease: str, epoch: int | None) -> None:
             f"last renewed {age} ago. A run that still lives stops at once when its lease is gone.",
             soft_wrap=True,
         )
-        if epoch is None and session.interactive:
-            answer = click.prompt(f"Type the epoch to let go of it ({state.epoch})", err=True)
-            epoch = int(answer) if answer.strip().isdigit() else -1
-        if epoch != state.epoch:
-            raise AegisError(
-                "unlock-not-meant",
-                "the lease was not let go of",
-                f"the epoch is {state.epoch}, " + ("none was given" if epoch is None else f"given was {epoch}"),
-                f"aegis unlock {lease} --epoch {state.epoch}",
-            )
+        _meant(session, lease, state.epoch, epoch)
         leases.release(authority, leases.Lease(key, state, tag), seen.clock)
         out.print(f"Let go of {lease}.")
+
+
+def _meant(session: Session, lease: str, held: int, given: int | None) -> None:
+    """Raises AegisError `unlock-not-meant` unless the epoch of the lease was given; one that cannot be read has 0."""
+    if given is None and session.interactive:
+        answer = click.prompt(f"Type the epoch to let go of it ({held})", err=True)
+        given = int(answer) if answer.strip().isdecimal() else -1
+    if given != held:
+        raise AegisError(
+            "unlock-not-meant",
+            "the lease was not let go of",
+            f"the epoch is {held}, " + ("none was given" if given is None else f"given was {given}"),
+            f"aegis unlock {lease} --epoch {held}",
+        )

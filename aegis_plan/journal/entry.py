@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aegis_plan.errors import DamageError
+
 FORMAT = 1
 OLDEST_READER = 1
 
@@ -37,3 +39,13 @@ class Entry(BaseModel):
     step: str = ""
     data: dict[str, Any] = Field(default_factory=dict)
     previous: str
+
+
+def damaged(number: int, why: str) -> DamageError:
+    """The error of an entry that cannot have been written so."""
+    return DamageError(
+        "journal-damaged",
+        "the journal is not what was written",
+        f"entry {number}: {why}",
+        "compare with the copy in the state repositories; do not resume from this file",
+    )

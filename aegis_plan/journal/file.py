@@ -24,8 +24,8 @@ from typing import IO, Any
 from pydantic import TypeAdapter, ValidationError
 
 from aegis_plan.clock import Clock, stamp
-from aegis_plan.errors import AegisError, DamageError, LockedError
-from aegis_plan.journal.entry import FORMAT, OLDEST_READER, Entry, Kind
+from aegis_plan.errors import AegisError, LockedError
+from aegis_plan.journal.entry import FORMAT, OLDEST_READER, Entry, Kind, damaged
 from aegis_plan.journal.mirror import Mirror
 from aegis_plan.repositories.collecting import uncollected
 
@@ -63,7 +63,10 @@ class Journal:
         """Begins the journal of a new run in its folder, which is made.
 
         Raises LockedError `run-active`, AegisError `run-exists` when there is a journal already."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _unwritable(folder, os.strerror(error.errno or 0)) from None
         journal = cls(folder, clock, mirror)
         try:
             journal._file = open(folder / NAME, "xb", buffering=0, opener=_private)  # noqa: SIM115 - lives as long as the journal
@@ -72,6 +75,9 @@ class Journal:
             raise AegisError(
                 "run-exists", "this run has a journal already", str(folder), "resume it, or apply under a new run"
             ) from None
+        except OSError as error:
+            journal.close()
+            raise _unwritable(folder, os.strerror(error.errno or 0)) from None
         _sync(folder)
         if mirror is not None:
             mirror.start(())
@@ -223,15 +229,18 @@ def _checked(lines: list[bytes]) -> list[Entry]:
         entries = _parsed(lines)
         for number, (entry, line) in enumerate(zip(entries, lines, strict=True), 1):
             if entry.number != number:
-                raise _damaged(number, f"it says that it is entry {entry.number}")
+                raise damaged(number, f"it says that it is entry {entry.number}")
             if entry.previous != digest:
-                raise _damaged(number, "it does not follow the entry before it; one of the two was changed")
+                raise damaged(number, "it does not follow the entry before it; one of the two was changed")
             digest = _digest(line)
-    if entries and int(entries[0].data.get("oldest_reader", OLDEST_READER)) > FORMAT:
+    oldest = entries[0].data.get("oldest_reader", OLDEST_READER) if entries else OLDEST_READER
+    if not isinstance(oldest, int):
+        raise damaged(1, "its format is no number")
+    if oldest > FORMAT:
         raise AegisError(
             "journal-too-new",
             "the journal was written by a newer version",
-            f"it needs a reader of format {entries[0].data['oldest_reader']}, this one reads up to {FORMAT}",
+            f"it needs a reader of format {oldest}, this one reads up to {FORMAT}",
             "use the version of aegis that began the run",
         )
     return entries
@@ -248,7 +257,7 @@ def _parsed(lines: list[bytes]) -> list[Entry]:
         try:
             entries.append(Entry.model_validate_json(line))
         except ValidationError:
-            raise _damaged(number, "it is not an entry") from None
+            raise damaged(number, "it is not an entry") from None
     return entries
 
 
@@ -257,7 +266,10 @@ def _digest(line: bytes) -> str:
 
 
 def _locked(folder: Path) -> IO[bytes]:
-    file = open(folder / LOCK, "a+b", opener=_private)  # noqa: SIM115 - the lock lives as long as the file is open
+    try:
+        file = open(folder / LOCK, "a+b", opener=_private)  # noqa: SIM115 - the lock lives as long as the file is open
+    except OSError as error:
+        raise _unwritable(folder, os.strerror(error.errno or 0)) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -288,15 +300,6 @@ def _unwritable(folder: Path, said: str) -> AegisError:
         "the journal cannot be written or read",
         f"{folder.name}: {said}",
         "make room or restore the right to it, then `aegis resume`; nothing is sent without its journal",
-    )
-
-
-def _damaged(number: int, why: str) -> DamageError:
-    return DamageError(
-        "journal-damaged",
-        "the journal is not what was written",
-        f"entry {number}: {why}",
-        "compare with the copy in the state repositories; do not resume from this file",
     )
 
 

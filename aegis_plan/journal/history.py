@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aegis_plan.errors import AegisError
+from aegis_plan.journal.entry import Entry
 from aegis_plan.journal.file import NAME, read
 
 NEWEST = 50
@@ -24,24 +25,33 @@ def past(folder: Path) -> list[tuple[str, str, int, float, int | None]]:
         return []
     for run in runs:
         try:
-            entries = read(run)
-        except AegisError:
+            found = _done(read(run))
+        except (AegisError, KeyError, TypeError, ValueError, AttributeError):
             continue
-        what: dict[str, tuple[str, str]] = {}
-        for entry in entries:
-            if entry.kind == "sent" and entry.data["verb"] == "act":
-                what[entry.data["key"]] = (entry.data["action"], entry.data.get("subject", ""))
-            elif entry.kind == "outcome" and entry.data["key"] in what:
-                outcome = entry.data["outcome"]
-                if outcome["verdict"] != "done" or not outcome.get("begun") or not outcome.get("ended"):
-                    continue
-                took = datetime.fromisoformat(outcome["ended"]) - datetime.fromisoformat(outcome["begun"])
-                seconds[what[entry.data["key"]]].append(max(0.0, took.total_seconds()))
-                size = (outcome.get("outputs") or {}).get("bytes")
-                if isinstance(size, int) and not isinstance(size, bool):
-                    sizes[what[entry.data["key"]]].append(size)
+        for key, took, size in found:
+            seconds[key].append(took)
+            if size is not None:
+                sizes[key].append(size)
     return [
         (action, subject, len(took), sum(took) / len(took), sum(many) // len(many) if (many := sizes[key]) else None)
         for key in sorted(seconds)
         for (action, subject), took in [(key, seconds[key])]
     ]
+
+
+def _done(entries: list[Entry]) -> list[tuple[tuple[str, str], float, int | None]]:
+    """Action and subject, seconds and bytes of each attempt that succeeded."""
+    what: dict[str, tuple[str, str]] = {}
+    found = []
+    for entry in entries:
+        if entry.kind == "sent" and entry.data["verb"] == "act":
+            what[entry.data["key"]] = (entry.data["action"], entry.data.get("subject", ""))
+        elif entry.kind == "outcome" and entry.data["key"] in what:
+            outcome = entry.data["outcome"]
+            if outcome["verdict"] != "done" or not outcome.get("begun") or not outcome.get("ended"):
+                continue
+            took = datetime.fromisoformat(outcome["ended"]) - datetime.fromisoformat(outcome["begun"])
+            size = (outcome.get("outputs") or {}).get("bytes")
+            counts = isinstance(size, int) and not isinstance(size, bool)
+            found.append((what[entry.data["key"]], max(0.0, took.total_seconds()), size if counts else None))
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from aegis_plan.journal.entry import Entry
+from aegis_plan.journal.entry import Entry, damaged
 from aegis_plan.repositories.collecting import uncollected
 
 State = Literal["waiting", "running", "asked", "done", "failed", "skipped", "undone", "undo-failed"]
@@ -100,11 +100,16 @@ class RunState:
 
 
 def replay(entries: Iterable[Entry]) -> RunState:
-    """The state that the entries amount to."""
+    """The state that the entries amount to. Raises DamageError `journal-damaged`."""
     state = RunState()
+    number = 0
     with uncollected():
-        for entry in entries:
-            state.apply(entry)
+        try:
+            for entry in entries:
+                number = entry.number
+                state.apply(entry)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise damaged(number, "it does not say what an entry of its kind says") from None
     return state
 
 

@@ -226,6 +226,8 @@ def _own(
         params["run"] = list(own.run)
     else:
         params["manual"] = own.manual or name
+        # Whoever approves it says with that that it is done.
+        params["answer"] = {"by": {"approval": "by"}}
     for key, value in (("undo", own.undo), ("probe", own.probe)):
         if value is not None:
             params[key] = list(value)
@@ -248,7 +250,7 @@ def _own(
         declared=(f"sites/{site}",) if site in documents.sites else (),
         needs=needs,
         reversible=own.undo is not None,
-        approve=own.approve or "",
+        approve=own.approve or ("" if own.run is not None else "is it done?"),
         on_error=own.on_error,
         estimate=_estimate(durations, "command" if own.run is not None else "manual", name, own.estimate),
         seconds=timeout,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,7 +153,8 @@ class View:
                 for running in self._running.values():
                     if time.monotonic() - running.begun < HEARTBEAT / 2:
                         continue
-                    self._print(Text(f"    {running.step.id}: still at work, {running.text()}", style="quiet"))
+                    with suppress(OSError):
+                        self._print(Text(f"    {running.step.id}: still at work, {running.text()}", style="quiet"))
 
 
 class Lines:

@@ -18,6 +18,7 @@ VERDICT_WORDS = {
     "failed": ("FAILED", "bad"),
     "unknown": ("An outcome is UNKNOWN, a person has to decide", "bad"),
     "stopped": ("Stopped part-way", "warn"),
+    "refused": ("Refused before anything was begun", "bad"),
 }
 
 
@@ -74,7 +75,7 @@ def show_result(result: Result, out: Console) -> None:
     others = [f"{count} {state}" for state, count in counted.items() if state != "done"]
     took = (result.ended - result.begun).total_seconds() if result.ended and result.begun else None
     text = f": {', '.join([steps, *others])}, in {span(took)}."
-    if result.verdict == "stopped" and result.reason:
+    if result.verdict in ("stopped", "refused") and result.reason:
         text += f" Why: {result.reason}."
     out.print(Text(word, style=style).append(letters(out, text), style="default"))
     if result.verdict in ("stopped", "unknown"):

@@ -47,7 +47,7 @@ def console(*, color: bool = True, stderr: bool = False, width: int | None = Non
 
 def _width() -> int | None:
     asked = os.environ.get("COLUMNS", "")
-    if asked.isdigit() and int(asked) >= 40:
+    if asked.isdecimal() and int(asked) >= 40:
         return int(asked)
     return None if sys.stdout.isatty() or sys.stderr.isatty() else 100
 

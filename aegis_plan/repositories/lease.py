@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from aegis_plan.clock import Clock
-from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError
+from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError, UsageError
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.sealing.canonical import canonical
 
@@ -33,9 +33,9 @@ class State(BaseModel):
     run: str
     purpose: Purpose
     epoch: int
-    acquired: datetime
-    renewed: datetime
-    expires: datetime
+    acquired: AwareDatetime
+    renewed: AwareDatetime
+    expires: AwareDatetime
     """Not later than `renewed` when it was released."""
     stop_asked_by: str | None = None
     """`<purpose> <run>` of whoever waits for it."""
@@ -52,6 +52,8 @@ class Lease:
     key: str
     state: State
     tag: str
+    before: State | None = None
+    """Who had it before it was taken, where that was not its own run."""
 
     @property
     def epoch(self) -> int:
@@ -59,8 +61,22 @@ class Lease:
 
 
 def default_ttl() -> timedelta:
-    """60 seconds, or what AEGIS_LEASE_SECONDS says."""
-    return timedelta(seconds=float(os.environ.get("AEGIS_LEASE_SECONDS", "60")))
+    """60 seconds, or what AEGIS_LEASE_SECONDS says.
+
+    Raises UsageError `environment-invalid` for what would keep nobody away."""
+    text = os.environ.get("AEGIS_LEASE_SECONDS", "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1.0 <= seconds <= 86_400.0:
+        raise UsageError(
+            "environment-invalid",
+            "an environment variable makes no sense",
+            f"AEGIS_LEASE_SECONDS is '{text}'",
+            "give a number of seconds from 1 to 86400, or leave it away",
+        )
+    return timedelta(seconds=seconds)
 
 
 def renew_every() -> timedelta:
@@ -113,7 +129,8 @@ def acquire(
         expires=now + ttl,
     )
     try:
-        return _write(repository, key, found[1] if found else None, state)
+        taken = _write(repository, key, found[1] if found else None, state)
+        return replace(taken, before=found[0]) if found is not None and found[0].run != run else taken
     except LockedError:
         winner = read(repository, key)
         if winner is None:
@@ -148,6 +165,25 @@ def release(repository: Repository, lease: Lease, clock: Clock) -> None:
         except LockedError:
             continue
         return
+
+
+def clear(repository: Repository, key: str, owner: str, clock: Clock) -> None:
+    """Puts a free lease where one lies that cannot be read; its epoch is above all earlier ones.
+
+    Raises LockedError `lease-moved` when somebody else was quicker."""
+    found = repository.read_tagged(key)
+    now = clock.now()
+    free = State(
+        owner=owner,
+        host=socket.gethostname(),
+        run="",
+        purpose="prune",
+        epoch=int(now.timestamp()),
+        acquired=now,
+        renewed=now,
+        expires=now,
+    )
+    _write(repository, key, found[1] if found else None, free)
 
 
 def ask_to_stop(repository: Repository, key: str, purpose: Purpose, run: str, clock: Clock) -> State | None:

@@ -4,7 +4,7 @@ attempts left. It sends nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,7 +44,7 @@ class Workbench:
             site=step.site,
             resource=step.resource,
             action=step.action,
-            params=resolved(step.params, self._run, outputs, step.id),
+            params=resolved(step.params, self._run, outputs, step.id, state.approvals.get(step.id, {})),
             declared=self._declared(step.declared),
             outputs={name: outputs(name) for name in step.builds_on},
             earlier=Earlier(
@@ -62,14 +62,19 @@ class Workbench:
         return found
 
 
-def resolved(value: Any, run: str, outputs: Callable[[str], dict[str, Any]], step: str) -> Any:
-    """Parameters with `{"run": "id"}` and `{"output": "step.field"}` replaced by what they stand for."""
+def resolved(
+    value: Any, run: str, outputs: Callable[[str], dict[str, Any]], step: str, approval: Mapping[str, Any]
+) -> Any:
+    """Parameters with `{"run": "id"}`, `{"output": "step.field"}` and `{"approval": "by"}` replaced by what they stand
+    for."""
     if isinstance(value, list | tuple):
-        return [resolved(item, run, outputs, step) for item in value]
+        return [resolved(item, run, outputs, step, approval) for item in value]
     if not isinstance(value, dict):
         return value
     if value == {"run": "id"}:
         return run
+    if value == {"approval": "by"}:
+        return approval.get("by", "")
     if set(value) == {"output"} and isinstance(value["output"], str):
         name, _, field = value["output"].rpartition(".")
         found = outputs(name)
@@ -81,4 +86,4 @@ def resolved(value: Any, run: str, outputs: Callable[[str], dict[str, Any]], ste
                 "see how that step ended; make a new plan",
             )
         return found[field]
-    return {key: resolved(item, run, outputs, step) for key, item in value.items()}
+    return {key: resolved(item, run, outputs, step, approval) for key, item in value.items()}

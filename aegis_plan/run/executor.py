@@ -5,14 +5,14 @@ the steps of the plan and no others.
 from __future__ import annotations
 
 import getpass
-import os
 import socket
 import threading
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from aegis_plan.clock import Clock
 from aegis_plan.dispatch.contract import Dispatcher
-from aegis_plan.documents.digest import canonical
 from aegis_plan.errors import AegisError, LockedError, StaleError
 from aegis_plan.journal.entry import FORMAT, OLDEST_READER
 from aegis_plan.journal.file import Draft, Journal
@@ -20,10 +20,12 @@ from aegis_plan.journal.mirror import Mirror
 from aegis_plan.journal.replay import RunState, replay
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.plan import Plan
+from aegis_plan.plan.planfile import write
 from aegis_plan.plan.step import Step
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.run.approval import Approver, Desk
 from aegis_plan.run.events import Event, EventKind, Tell
+from aegis_plan.run.keep import keep
 from aegis_plan.run.leases import Leases, needed, unneeded
 from aegis_plan.run.orders import Orders
 from aegis_plan.run.ready import Ready
@@ -32,11 +34,12 @@ from aegis_plan.run.stale import refuse, stale
 from aegis_plan.run.used import mark_used, refuse_used
 from aegis_plan.run.work import Work
 
-PLAN = "plan.json"
 _LOOK = 0.1
 """Seconds between looks into the inbox."""
 _TURN = 0.25
 """The longest that one turn waits for attempts."""
+_ASTRAY = timedelta(minutes=5)
+"""How far the clocks of two hosts may be apart."""
 
 
 class Executor:
@@ -56,7 +59,9 @@ class Executor:
         *,
         who: str = "",
         snapshot: Snapshot | None = None,
+        look: Callable[[], Snapshot] | None = None,
         documents_digest: str = "",
+        kept: bytes = b"",
         mirror: Mirror | None = None,
         break_glass: str = "",
         approved: str = "",
@@ -66,12 +71,14 @@ class Executor:
         stop_grace: float = 300.0,
     ) -> None:
         """`folder` is the run's own, `runs/<run>`. `snapshot` is a fresh one, against which the plan's facts are held;
-        `documents_digest` that of the documents at hand. `approved` says how the plan as a whole was approved.
-        `break_glass` is the reason for going on without the authority (then None) or its mirrors. `lock_timeout`,
+        `look` takes another where somebody worked on the same stores since. `documents_digest` is that of the documents
+        at hand, `kept` the plan file as it was read; without it one is made. `approved` says how the plan as a whole
+        was approved, `break_glass` why to go on without the authority (then None) or its mirrors. `lock_timeout`,
         `mirror_limit` and `stop_grace` are seconds."""
         self._plan, self._digest, self._run, self._folder = plan, digest, run, folder
         self._dispatcher, self._authority, self._clock, self._tell = dispatcher, authority, clock, tell
-        self._snapshot, self._documents_digest = snapshot, documents_digest
+        self._snapshot, self._look, self._documents_digest = snapshot, look, documents_digest
+        self._kept = kept or write(plan)
         self._mirror, self._break_glass, self._approved = mirror, break_glass, approved
         self._lock_timeout, self._parallel = lock_timeout, parallel
         self._mirror_limit, self._grace = mirror_limit, stop_grace
@@ -99,7 +106,7 @@ class Executor:
             refuse_used(self._authority, self._plan.system, self._digest)
         journal = Journal.create(self._folder, self._clock, self._mirror)
         try:
-            self._keep_plan()
+            keep(self._folder, self._kept)
             self._enter(
                 journal,
                 Draft(
@@ -214,6 +221,7 @@ class Executor:
                 )
                 for name, epoch in taken.items():
                     work.tell("lease-taken", lease=name, epoch=epoch)
+            self._look_again(leases)
             if self._authority is not None:
                 mark_used(
                     self._authority,
@@ -376,13 +384,13 @@ class Executor:
             sent = {name for name, mine in self.state.steps.items() if mine.numbers or mine.settled}
             refuse(stale(self._plan, self._snapshot, sent))
 
-    def _keep_plan(self) -> None:
-        path, beside = self._folder / PLAN, self._folder / f".{PLAN}"
-        with open(beside, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(b'{"digest":"%s","plan":%s}' % (self._digest.encode(), canonical(self._plan)))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(path)
+    def _look_again(self, leases: Leases) -> None:
+        """Another run may have changed what was seen, until the moment at which its lease became ours."""
+        seen, others = self._snapshot, leases.others
+        if self._look is None or seen is None or others is None or others < seen.taken_at - _ASTRAY:
+            return
+        self._snapshot = self._look()
+        self._check_fresh()
 
     def _enter(self, journal: Journal, draft: Draft) -> None:
         for entry in journal.append([draft]):

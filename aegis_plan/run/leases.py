@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from aegis_plan.clock import Clock
 from aegis_plan.errors import AegisError, LockedError, UnavailableError
@@ -18,6 +19,8 @@ from aegis_plan.repositories.lease import Lease, Purpose
 YIELD_SECONDS = 180.0
 """How long a recovery waits for those whom it asked to stop: their lease has run out by then even if they are dead."""
 _PAUSE = 0.2
+_PATIENCE = 5.0
+"""Seconds that a renewal under way is waited for at the end."""
 
 
 def purpose(plan: Plan, name: str) -> Purpose:
@@ -56,6 +59,7 @@ class Leases:
         self._until: dict[str, float] = {}
         self._lost: dict[str, AegisError] = {}
         self._wanted = ""
+        self._others: datetime | None = None
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -90,14 +94,24 @@ class Leases:
             found = self._held.get(name)
         return found.epoch if found else 0
 
+    @property
+    def others(self) -> datetime | None:
+        """When another run last had one of the leases that were taken here, as its own clock said."""
+        return self._others
+
     def held(self) -> list[str]:
         """Names of the held leases."""
         with self._guard:
             return sorted(self._held)
 
     def lost(self) -> tuple[str, AegisError] | None:
-        """A lease that was lost, and how."""
+        """A lease that was lost, and how. One that was not renewed in time is, also when the authority only hangs: to
+        others it is free by now."""
+        now = self._clock.monotonic()
         with self._guard:
+            for name, until in self._until.items():
+                if now >= until and name not in self._lost:
+                    self._lost[name] = _late(name)
             return next(iter(self._lost.items()), None)
 
     def wanted(self) -> str:
@@ -109,8 +123,9 @@ class Leases:
         """Lets go of one lease. What cannot be let go of now runs out by itself."""
         with self._guard:
             found = self._held.pop(name, None)
-            self._until.pop(name, None)
-        if found is None or self._authority is None:
+            until = self._until.pop(name, 0.0)
+            gone = name in self._lost or self._clock.monotonic() >= until
+        if found is None or self._authority is None or gone:
             return
         try:
             lease.release(self._authority, found, self._clock)
@@ -140,7 +155,8 @@ class Leases:
         """Ends the renewing and lets go of everything."""
         self._end.set()
         if self._thread is not None:
-            self._thread.join()
+            # An authority that hangs must not hold up the end as well.
+            self._thread.join(_PATIENCE)
         for name in self.held():
             self.release(name)
 
@@ -178,6 +194,8 @@ class Leases:
         with self._guard:
             self._held[name] = found
             self._until[name] = before + self._ttl.total_seconds()
+        if found.before is not None:
+            self._others = max(found.before.renewed, self._others or found.before.renewed)
         if self._thread is None:
             self._thread = threading.Thread(target=self._renew, name="lease-renewal", daemon=True)
             self._thread.start()
@@ -211,7 +229,16 @@ class Leases:
                             self._lost[name] = error
                     continue
                 with self._guard:
-                    if name in self._held:
+                    if name in self._held and name not in self._lost:
                         self._held[name] = found
                         self._until[name] = before + self._ttl.total_seconds()
                         self._wanted = found.state.stop_asked_by or self._wanted
+
+
+def _late(name: str) -> AegisError:
+    return LockedError(
+        "lease-lost",
+        "the lease was lost",
+        f"{name} could not be renewed in time; the authority does not answer",
+        "see that the authority can be reached, then resume",
+    )

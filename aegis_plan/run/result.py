@@ -13,7 +13,7 @@ from aegis_plan.journal.replay import RunState, StepState
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.step import Step
 
-Verdict = Literal["done", "degraded", "failed", "unknown", "stopped"]
+Verdict = Literal["done", "degraded", "failed", "unknown", "stopped", "refused"]
 RESTORED = ("health", "accept", "start-server", "replay")
 """Kinds of steps that show people are served again, the best proof first."""
 OWN_LOG = "the old server's own log"
@@ -92,6 +92,10 @@ def conclude(plan: Plan, state: RunState, now: datetime, already: bool = False) 
         t0, basis = _moment(plan.intent.failed_at) or t0, "failed at"
     achieved = tuple(_achieved(plan, steps, t0, basis)) if plan.intent.kind in ("recover", "restore") else ()
     verdict, code = _verdict(steps, state, achieved)
+    reason = state.stopping or _held(steps)
+    if state.ended is not None and state.ended.get("verdict") == "refused":
+        # It could not begin: nothing was sent, and nothing of it can be gone on with.
+        verdict, code, reason = "refused", EXIT_FAILED, str(state.ended.get("code", ""))
     return Result(
         run=state.run,
         verdict=verdict,
@@ -102,7 +106,7 @@ def conclude(plan: Plan, state: RunState, now: datetime, already: bool = False) 
         ended=_moment(state.ended["at"]) if state.ended and "at" in state.ended else now,
         t0=t0,
         t0_basis=basis,
-        reason=state.stopping or _held(steps),
+        reason=reason,
         questions={step.id: mine.cause for step, mine in steps if mine.state == "asked"},
         already=already,
     )

@@ -343,24 +343,22 @@ class Work:
             if not mine.failed_once or mine.passed_over or step.on_error == "continue" or step.id in self._judged:
                 continue
             subject = step.subject or step.id
-            if any(self.steps[name].subject == step.subject for name in self.flights):
-                continue
+            order, drafts = self.state.rollbacks.get(subject), []
+            if order is None:
+                if any(self.steps[name].subject == step.subject for name in self.flights):
+                    continue
+                order = undo_order(self.plan, self.state, step)
+                data = {"decision": "roll-back", "subject": subject, "undo": order, "why": f"{step.id} failed"}
+                drafts = [Draft("decided", step.id, data)]
             self._judged.add(step.id)
-            if subject in self.state.rollbacks:
-                continue
-            order = undo_order(self.plan, self.state, step)
             if not order:
                 continue
-            drafts = [
-                Draft(
-                    "decided",
-                    step.id,
-                    {"decision": "roll-back", "subject": subject, "undo": order, "why": f"{step.id} failed"},
-                )
-            ]
+            told = bool(drafts)
+            # Also for a decision of an earlier life: a kill may have cut off what follows from it.
             drafts += given_up(self.plan, self.state, step, order)
             self.write(*drafts)
-            self.tell("rolling-back", step.id, subject=subject, undo=order)
+            if told:
+                self.tell("rolling-back", step.id, subject=subject, undo=order)
             self._announce(drafts)
 
     def _undo_next(self) -> list[str]:

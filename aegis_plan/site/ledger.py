@@ -95,6 +95,8 @@ class Ledger:
                 rows = {"format": str(FORMAT), "oldest_reader": str(OLDEST_READER), "id": uuid4().hex}
                 db.executemany("insert into meta values (?, ?)", {**rows, "made": stamp(now)}.items())
             meta: dict[str, str] = dict(db.execute("select name, value from meta").fetchall())
+        if not meta.get("id") or not meta.get("oldest_reader", "").isdigit():
+            raise self._damaged(sqlite3.DatabaseError("it is no ledger"))
         if int(meta["oldest_reader"]) > FORMAT:
             raise AegisError(
                 "ledger-too-new",
@@ -119,7 +121,15 @@ class Ledger:
             except sqlite3.Error as error:
                 raise self._damaged(error) from None
 
-    def _damaged(self, error: sqlite3.Error) -> DamageError:
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._db
+            except (sqlite3.Error, ValueError) as error:
+                raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> DamageError:
         return DamageError(
             "ledger-unusable",
             "the site's ledger cannot be used",
@@ -153,8 +163,8 @@ class Ledger:
         """Raises EpochOldError `epoch-old` when a higher epoch was seen for the resource."""
         if not (attempt.resource and attempt.epoch):
             return
-        with self._lock:
-            row = self._db.execute("select highest from epochs where resource = ?", (attempt.resource,)).fetchone()
+        with self._read() as db:
+            row = db.execute("select highest from epochs where resource = ?", (attempt.resource,)).fetchone()
         if row and row[0] > attempt.epoch:
             raise EpochOldError(
                 "epoch-old",
@@ -178,19 +188,19 @@ class Ledger:
 
     def marks(self, key: str) -> tuple[Mark, ...]:
         """What an attempt marked, in order."""
-        with self._lock:
-            rows = self._db.execute("select name, data, at from marks where key = ? order by n", (key,)).fetchall()
-        return tuple(Mark(name=name, data=json.loads(data), at=datetime.fromisoformat(at)) for name, data, at in rows)
+        with self._read() as db:
+            rows = db.execute("select name, data, at from marks where key = ? order by n", (key,)).fetchall()
+            return _marks(rows)
 
     def marks_of_step(self, run: str, step: str) -> tuple[Mark, ...]:
         """What all attempts of a step marked, in order."""
-        with self._lock:
-            rows = self._db.execute(
+        with self._read() as db:
+            rows = db.execute(
                 "select m.name, m.data, m.at from marks m join claims c on c.key = m.key"
                 " where c.run = ? and c.step = ? order by c.begun, m.n",
                 (run, step),
             ).fetchall()
-        return tuple(Mark(name=name, data=json.loads(data), at=datetime.fromisoformat(at)) for name, data, at in rows)
+            return _marks(rows)
 
     def child(self, started: Started) -> None:
         """Writes down a program that an attempt is about to let run."""
@@ -199,12 +209,12 @@ class Ledger:
             db.execute("insert or replace into children values (?, ?, ?, ?)", row)
 
     def children(self, key: str) -> list[Started]:
-        with self._lock:
-            rows = self._db.execute("select key, pid, start, pgid from children where key = ?", (key,)).fetchall()
+        with self._read() as db:
+            rows = db.execute("select key, pid, start, pgid from children where key = ?", (key,)).fetchall()
         return [Started(*row) for row in rows]
 
     def find(self, key: str) -> Claim | None:
-        with self._lock:
+        with self._read():
             return self._find(key)
 
     def _find(self, key: str) -> Claim | None:
@@ -213,7 +223,7 @@ class Ledger:
 
     def unsettled(self, resource: str) -> list[Claim]:
         """Claims of a resource whose end nobody wrote down, oldest first."""
-        with self._lock:
+        with self._read():
             return self._select("settled is null and resource = ?", resource)
 
     def _select(self, where: str, value: str) -> list[Claim]:
@@ -227,6 +237,10 @@ class Ledger:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+def _marks(rows: list[tuple[str, str, str]]) -> tuple[Mark, ...]:
+    return tuple(Mark(name=name, data=json.loads(data), at=datetime.fromisoformat(at)) for name, data, at in rows)
 
 
 _writes = 0

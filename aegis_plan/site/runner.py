@@ -11,13 +11,15 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+from pydantic import ValidationError
 
 from aegis_plan.actions.contract import Action, Done, StopAsked
 from aegis_plan.actions.registry import find
 from aegis_plan.clock import Clock, stamp
-from aegis_plan.dispatch.contract import CONTRACT_VERSION, Attempt, Mark, Outcome, Progress, Trouble, Verdict
+from aegis_plan.dispatch.contract import CONTRACT_VERSION, Attempt, Mark, Note, Outcome, Progress, Trouble, Verdict
 from aegis_plan.errors import AegisError
 from aegis_plan.site import lock
 from aegis_plan.site.alive import alive, group, started
@@ -60,6 +62,9 @@ class Runner:
             return self._end(attempt, "not_started", error)
         except OSError as error:
             return self._end(attempt, "not_started", folder_error(self.file, error))
+        except Exception as error:  # noqa: BLE001 - a bug here must not leave the coordinator waiting for ever
+            told = Outcome(key=attempt.key, verdict="not_started", trouble=self._crash(attempt, error))
+            return Outcome.model_validate(self.redacted(told.model_dump(mode="json")))
 
     def state(self, key: str) -> State:
         """What the ledger knows of a key; makes none."""
@@ -94,24 +99,47 @@ class Runner:
         ledger = self.ledger()
         if (known := ledger.find(attempt.key)) is not None:
             return self._known(known)
-        now = self.clock.now()
-        if now > attempt.start_by:
-            return self._end(attempt, "not_started", AegisError(
-                "start-too-late", "the attempt came too late to begin",
-                f"it had to begin by {stamp(attempt.start_by)} and it is {stamp(now)}",
-                "resume the run; nothing was begun",
-            ))  # fmt: skip
+        began = False
         try:
+            self._in_time(attempt)
             ledger.check_epoch(attempt)
             with self._locked(attempt.resource) as held:
+                # The lock may have been waited for.
+                self._in_time(attempt)
                 claimed = ledger.claim(attempt, *self._me, self.clock.now())
                 if claimed is not None:
                     return self._known(claimed)
+                began = True
                 outcome = self._carry_out(attempt, stop, tell, ledger, held)
-                ledger.settle(attempt.key, outcome.model_dump_json(), self.clock.now())
-                return outcome
+                return self._settled(attempt, outcome, ledger)
         except EpochOldError as error:
             return self._end(attempt, "failed", error)
+        except Exception as error:
+            if not began:
+                raise
+            # From the claim on it may have taken effect: nothing that goes wrong can make it "not started".
+            told = trouble(error) if isinstance(error, AegisError) else self._crash(attempt, error)
+            return Outcome(key=attempt.key, verdict="unknown", trouble=told, ledger=ledger.id)
+
+    def _in_time(self, attempt: Attempt) -> None:
+        now = self.clock.now()
+        if now > attempt.start_by:
+            raise AegisError(
+                "start-too-late",
+                "the attempt came too late to begin",
+                f"it had to begin by {stamp(attempt.start_by)} and it is {stamp(now)}",
+                "resume the run; nothing was begun",
+            )
+
+    def _settled(self, attempt: Attempt, outcome: Outcome, ledger: Ledger) -> Outcome:
+        """The outcome once it is in the ledger. One that cannot be written down is told all the same, since it is
+        what happened: only a coordinator that dies before it hears of it will find it unknown."""
+        try:
+            ledger.settle(attempt.key, outcome.model_dump_json(), self.clock.now())
+        except AegisError as error:
+            told = Note(severity="warning", **trouble(error).model_dump())
+            return outcome.model_copy(update={"findings": (*outcome.findings, told)})
+        return outcome
 
     def _carry_out(
         self,
@@ -168,7 +196,10 @@ class Runner:
     def _known(self, claim: Claim) -> State:
         ledger = self.ledger()
         if claim.outcome is not None:
-            return Outcome.model_validate_json(claim.outcome)
+            try:
+                return Outcome.model_validate_json(claim.outcome)
+            except ValidationError:
+                return self._unreadable(claim)
         now = self.clock.now()
         elapsed = max(0.0, (now - claim.begun).total_seconds())
         if alive(claim.pid, claim.start):
@@ -189,6 +220,15 @@ class Runner:
                 hint="the step is probed; what cannot be seen is put to a person",
             ),
         )
+
+    def _unreadable(self, claim: Claim) -> Outcome:
+        told = Trouble(
+            code="ledger-unusable",
+            summary="the site's ledger cannot be used",
+            detail=f"what it says of the end of {claim.key} cannot be read",
+            hint="the step is probed; what cannot be seen is put to a person",
+        )
+        return Outcome(key=claim.key, verdict="unknown", begun=claim.begun, ledger=self.ledger().id, trouble=told)
 
     @contextmanager
     def _locked(self, resource: str) -> Iterator[int | None]:
@@ -245,7 +285,8 @@ class Runner:
 
     def log(self, text: str) -> None:
         """Appends to the site's own log file, without secrets."""
-        with (self.file.folder / "site.log").open("a", encoding="utf-8") as stream:
+        # Without room for a log the attempt still has its outcome.
+        with suppress(OSError), (self.file.folder / "site.log").open("a", encoding="utf-8") as stream:
             stream.write(f"{stamp(self.clock.now())} {self.secrets.redact(text).rstrip()}\n")
 
     def redacted(self, value: Any) -> Any:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import json
 import os
 import pty
+import re
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.conformance.rig import until
 
 AEGIS = [sys.executable, "-m", "aegis_plan"]
 SYSTEM = """\
@@ -187,6 +195,47 @@ def test_a_step_can_be_approved_from_elsewhere(home: Path) -> None:
     assert (home / "it happened").exists()
 
 
+def by_hand(home: Path) -> None:
+    """A person has to do something before the command runs."""
+    system = home / "plans" / "system.yaml"
+    system.write_text(
+        system.read_text().replace(
+            "      declare:\n", "      declare:\n        sign: {manual: switch the sign, site: main}\n"
+        ).replace("site: main}\nservices", "site: main, needs: [sign]}\nservices")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("typed", "happens"), [("yes", True), ("no", False)])
+def test_a_person_says_at_the_terminal_that_a_manual_step_is_done(home: Path, typed: str, happens: bool) -> None:
+    by_hand(home)
+    code, seen = at_a_terminal("apply", "--scenario", "evacuation", "-y", cwd=home, typed=typed)
+    assert "switch the sign: is it done?" in seen
+    assert (home / "it happened").exists() is happens, seen
+    assert code in ((0, 3) if happens else (6,)), seen
+
+
+def test_a_manual_step_waits_for_a_person_elsewhere(home: Path) -> None:
+    by_hand(home)
+    run = subprocess.Popen(
+        [*AEGIS, "apply", "--scenario", "evacuation", "-y", "--json"], cwd=home, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert run.stdout is not None
+    for line in run.stdout:
+        event = json.loads(line)
+        if event["type"] == "approval-wanted":
+            assert not (home / "it happened").exists()
+            assert aegis("approve", event["step"], cwd=home).returncode == 0
+            break
+    run.stdout.read()
+    assert run.wait() in (0, 3)
+    assert (home / "it happened").exists()
+    journal = next((home / "site" / "main" / "runs").glob("*/journal.jsonl")).read_text()
+    answers = [entry["data"]["outcome"].get("outputs") for entry in map(json.loads, journal.splitlines())
+               if entry["kind"] == "outcome" and entry["step"] == "declare.sign"]  # fmt: skip
+    assert answers == [{"by": getpass.getuser()}]
+
+
 def test_json_events_of_a_run(home: Path) -> None:
     done = aegis("apply", "--scenario", "evacuation", "-y", "--json", cwd=home)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -216,6 +265,161 @@ def test_mistakes_are_named(home: Path, arguments: list[str], code: str) -> None
     assert f"error[{code}]" in done.stderr
     assert done.returncode == 64
     assert "hint:" in done.stderr
+
+
+def test_a_saved_plan_with_an_error_and_no_steps_is_no_success(home: Path) -> None:
+    system = home / "plans" / "system.yaml"
+    system.write_text(
+        system.read_text().replace(
+            "scenarios:\n",
+            "scenarios:\n  flight: {disruption: site, affects: {services: [door]}, strategy: failover}\n",
+        )
+    )
+    planned = aegis("plan", "--scenario", "flight", "--out", "it.plan", cwd=home)
+    assert planned.returncode == 1, planned.stderr
+    done = aegis("apply", "it.plan", "-y", cwd=home)
+    assert done.returncode == 1, done.stdout
+    assert "error[plan-blocked]" in done.stderr
+
+
+def slowly(home: Path) -> None:
+    """Gives the recovery a second step, so that it can be stopped after the first."""
+    system = home / "plans" / "system.yaml"
+    first = re.search(r"say-it: (.*)\n", system.read_text())
+    assert first is not None
+    lines = (
+        'say-it: {run: [sh, -c, "echo one >> effects; sleep 2"], site: main}\n'
+        '        more: {run: [sh, -c, "echo two >> effects"], site: main, needs: [say-it]}\n'
+    ).replace("effects", str(home / "effects"))
+    system.write_text(system.read_text().replace(first[0], lines))
+
+
+def under_way(home: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """A run whose first step has begun."""
+    run = subprocess.Popen([*AEGIS, *arguments], cwd=home, stdin=subprocess.DEVNULL, text=True, **options)
+    until(lambda: (home / "effects").exists())
+    return run
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_run_goes_on_when_its_reader_goes_away(home: Path, form: list[str]) -> None:
+    slowly(home)
+    run = under_way(home, "apply", "--scenario", "evacuation", "-y", *form, stdout=subprocess.PIPE)
+    assert run.stdout is not None
+    run.stdout.close()
+    assert run.wait(60) in (0, 3)
+    assert (home / "effects").read_text() == "one\ntwo\n"
+    runs = json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"]
+    assert [run["verdict"] for run in runs] == ["done"]
+
+
+def test_a_run_that_nobody_can_hear_is_done_all_the_same(home: Path) -> None:
+    slowly(home)
+    words = shlex.join([*AEGIS, "apply", "--scenario", "evacuation", "-y"])
+    done = subprocess.run(["/bin/sh", "-c", f"exec {words} <&- >&- 2>&-"], cwd=home, check=False)
+    assert done.returncode in (0, 3)
+    assert (home / "effects").read_text() == "one\ntwo\n"
+
+
+def test_a_terminal_that_is_closed_ends_the_run_gracefully(home: Path) -> None:
+    slowly(home)
+    keyboard, screen = pty.openpty()
+    run = under_way(
+        home, "apply", "--scenario", "evacuation", "-y", stdout=screen, stderr=screen, start_new_session=True
+    )
+    os.close(screen)
+    os.close(keyboard)
+    for _ in range(2):
+        run.send_signal(signal.SIGHUP)
+    assert run.wait(60) == 6
+    runs = json.loads(aegis("runs", "last", "--json", cwd=home).stdout)
+    assert runs["reason"] == "interrupted"
+
+
+@pytest.mark.parametrize("seconds", ["soon", "0", "-5", "nan", "1e400"])
+def test_a_lease_that_keeps_nobody_away_is_refused(home: Path, seconds: str) -> None:
+    done = aegis("apply", "--scenario", "evacuation", "-y", cwd=home, AEGIS_LEASE_SECONDS=seconds)
+    assert done.returncode == 64, done.stdout
+    assert "error[environment-invalid]" in done.stderr
+    assert not (home / "it happened").exists()
+
+
+def test_what_strangers_left_among_the_runs_hides_no_run(home: Path) -> None:
+    assert aegis("apply", "--scenario", "evacuation", "-y", cwd=home).returncode in (0, 3)
+    runs = home / "site" / "main" / "runs"
+    (mine,) = runs.iterdir()
+    (runs / "stranger" / "plan.json").mkdir(parents=True)
+    for name, journal in (
+        ("binary", b"\xff\xfe\n"),
+        ("odd", b'{"number":1,"at":"2026-11-24T00:00:00Z","kind":"sent","step":"a","data":{},"previous":"%s"}\n'),
+        (
+            "late",
+            b'{"number":1,"at":"2026-11-24T00:00:00Z","kind":"begun","data":{"oldest_reader":"x"},"previous":"%s"}\n',
+        ),
+    ):
+        (runs / name).mkdir()
+        (runs / name / "plan.json").write_bytes((mine / "plan.json").read_bytes())
+        (runs / name / "journal.jsonl").write_bytes(journal)
+        resumed = aegis("resume", name, cwd=home)
+        assert "error[journal-damaged]" in resumed.stderr, resumed.stderr
+    listed = json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"]
+    assert {run["run"]: run["verdict"] for run in listed} == {
+        mine.name: "done", "stranger": "unreadable", "binary": "unreadable", "odd": "unreadable", "late": "unreadable"
+    }  # fmt: skip
+    assert aegis("plan", "--scenario", "evacuation", cwd=home).returncode in (0, 3)
+
+
+def test_runs_that_cannot_be_kept_are_named(home: Path) -> None:
+    (home / "site" / "main").mkdir(parents=True, exist_ok=True)
+    (home / "site" / "main" / "runs").touch()
+    done = aegis("apply", "--scenario", "evacuation", "-y", cwd=home)
+    assert "error[journal-unwritable]" in done.stderr, done.stderr
+    assert not (home / "it happened").exists()
+
+
+def test_a_plan_of_another_version_can_be_resumed(home: Path) -> None:
+    """A version that knows one field more reads the plan, and must find it again after a kill."""
+    slowly(home)
+    aegis("plan", "--scenario", "evacuation", "--out", "it.plan", cwd=home)
+    body = json.loads((home / "it.plan").read_text())["plan"]
+    del body["intent"]["selection"]
+    form = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(form.encode()).hexdigest()
+    (home / "it.plan").write_text(f'{{"digest":"{digest}","plan":{form}}}\n')
+    first = under_way(home, "apply", "it.plan", "-y", stdout=subprocess.DEVNULL)
+    first.kill()
+    first.wait()
+    assert aegis("resume", cwd=home).returncode == 7
+    answered = aegis("resume", "--answer", "declare.say-it=done", cwd=home)
+    assert answered.returncode in (0, 3), answered.stdout + answered.stderr
+    assert (home / "effects").read_text() == "one\ntwo\n"
+
+
+def test_resume_goes_on_with_the_run_that_stopped_and_not_with_one_that_was_refused(home: Path) -> None:
+    slowly(home)
+    first = under_way(home, "apply", "--scenario", "evacuation", "-y", stdout=subprocess.DEVNULL)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 6
+    # The mark of the used plan cannot be made: this one is refused after its journal began.
+    used = home / "backups" / "v1" / "small" / "state" / "plans"
+    used.rename(home / "aside")
+    used.touch()
+    refused = aegis("apply", "--scenario", "evacuation", "-y", cwd=home)
+    assert refused.returncode == 1, refused.stdout
+    used.unlink()
+    (home / "aside").rename(used)
+    runs = json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"]
+    assert [run["verdict"] for run in runs] == ["stopped", "refused"]
+    over = aegis("resume", "last", cwd=home)
+    assert over.returncode == 1
+    assert "Refused before anything was begun" in over.stdout
+    assert "Go on with" not in over.stdout
+    resumed = aegis("resume", cwd=home)
+    assert f"Goes on with run {runs[0]['run']}." in resumed.stdout
+    assert resumed.returncode == 7, resumed.stdout
+    answered = aegis("resume", "--answer", "declare.say-it=done", cwd=home)
+    assert answered.returncode in (0, 3), answered.stdout
+    assert "two" in (home / "effects").read_text()
 
 
 def test_a_plan_file_that_was_changed_is_refused(home: Path) -> None:
@@ -250,5 +454,36 @@ def test_unlock_lets_go_of_the_lease_that_is_meant(home: Path) -> None:
     done = aegis("unlock", "db/data", "--epoch", str(held.epoch), cwd=home)
     assert done.returncode == 0, done.stderr
     found = lease.read(authority, key)
+    assert found is not None
+    assert found[0].free(SystemClock().now())
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"garbage",
+        b'{"owner":"a","host":"h","run":"r","purpose":"backup","epoch":1,"acquired":"2026-11-24T00:00:00",'
+        b'"renewed":"2026-11-24T00:00:00","expires":"2036-11-24T00:00:00"}',
+    ],
+)
+def test_a_lease_that_cannot_be_read_can_be_replaced(home: Path, garbage: bytes) -> None:
+    from aegis_plan.clock import SystemClock
+    from aegis_plan.repositories import keys, lease
+    from aegis_plan.repositories.local import LocalRepository
+
+    (home / "plans" / "store.yaml").write_text(
+        "aegis: v1\nstores: {db: {engine: postgresql, members: {one: {site: main, connection: host=/nowhere}}}}\n"
+    )
+    key = keys.lease("small", "db", "data")
+    path = home / "backups" / key
+    path.parent.mkdir(parents=True)
+    path.write_bytes(garbage)
+    refused = aegis("unlock", "db/data", cwd=home)
+    assert refused.returncode == 1
+    assert "error[unlock-not-meant]" in refused.stderr, refused.stderr
+    assert path.read_bytes() == garbage
+    done = aegis("unlock", "db/data", "--epoch", "0", cwd=home)
+    assert done.returncode == 0, done.stderr
+    found = lease.read(LocalRepository("local", home / "backups"), key)
     assert found is not None
     assert found[0].free(SystemClock().now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 import time
 from pathlib import Path
@@ -331,7 +332,7 @@ def test_a_recovery_makes_a_backup_stop_and_goes_first(tmp_path: Path, monkeypat
 
 
 def test_a_lost_lease_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AEGIS_LEASE_SECONDS", "0.6")
+    monkeypatch.setenv("AEGIS_LEASE_SECONDS", "1.0")
     room = Room(tmp_path, {"a:act": [outcome("done", hang=True)]})
     results = []
     executor = room.executor(plan(step("a", lease="db/data"), step("b", "a")))
@@ -349,6 +350,27 @@ def test_a_lost_lease_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         except AegisError:
             continue
     thread.join(10)
+    assert results[0].exit_code == 6
+    assert "lease of db/data was lost" in results[0].reason
+    assert room.dispatcher.sent() == ["a:act"]
+
+
+def test_a_lease_that_cannot_be_renewed_in_time_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authority does not refuse, it hangs: nothing comes back, and meanwhile the lease runs out for everybody."""
+    monkeypatch.setenv("AEGIS_LEASE_SECONDS", "1.5")
+    room = Room(tmp_path, {"a:act": [outcome("done", hang=True)]})
+    results = []
+    executor = room.executor(plan(step("a", lease="db/data"), step("b", "a", lease="db/data")))
+    thread = threading.Thread(target=lambda: results.append(executor.apply()), daemon=True)
+    thread.start()
+    until(lambda: bool(room.dispatcher.sent()))
+    key = keys.lease("aegis", "db", "data")
+    path = room.folder / "state" / key
+    with (path.parent / f".{path.name}.lock").open("a") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        thread.join(15)
+        # It ends although the authority still hangs.
+        assert results, "the run went on without its lease"
     assert results[0].exit_code == 6
     assert "lease of db/data was lost" in results[0].reason
     assert room.dispatcher.sent() == ["a:act"]

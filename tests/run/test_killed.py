@@ -17,7 +17,9 @@ from tests.run.test_apply import restore
 
 GOOD = (restore(), {"db.stage:act": [outcome("failed", trouble=trouble())], "db.replay:act": [outcome("unknown")]})
 BAD = (restore(), {"db.accept:act": [outcome("failed", trouble=trouble())], "db.swap:undo": [outcome("unknown")]})
-CASES = {"good": GOOD, "bad": BAD}
+# A step of the same subject waits for a person while the rest is taken back.
+PARKED = ([*restore(), step("db.look", subject="db", approve="is it so?")], BAD[1])
+CASES = {"good": GOOD, "bad": BAD, "parked": PARKED}
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -42,7 +44,7 @@ def run(folder: Path, case: str, verb: str, **hooks: str) -> subprocess.Complete
     )
 
 
-@pytest.mark.parametrize("case", list(CASES))
+@pytest.mark.parametrize("case", ["good", "bad"])
 def test_a_run_killed_at_any_entry_ends_as_if_it_had_not_been(tmp_path: Path, case: str, sweep: bool) -> None:
     (tmp_path / "whole").mkdir()
     whole = json.loads(run(tmp_path / "whole", case, "apply").stdout)
@@ -68,3 +70,17 @@ def test_a_run_killed_at_any_entry_ends_as_if_it_had_not_been(tmp_path: Path, ca
             entry.data["epoch"] for entry in read(folder / "runs" / "run-1") if entry.data.get("state") == "taken"
         ]
         assert epochs == sorted(set(epochs)), (hook, number)
+
+
+def test_a_kill_right_after_the_decision_to_take_back_leaves_nothing_waiting(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = run(tmp_path / "whole", "parked", "apply").stdout
+    (number,) = [
+        entry.number
+        for entry in read(tmp_path / "whole" / "runs" / "run-1")
+        if entry.data.get("decision") == "roll-back"
+    ]
+    killed = run(tmp_path / "killed", "parked", "apply", AEGIS_KILL_AT=str(number))
+    assert killed.returncode == -signal.SIGKILL
+    resumed = run(tmp_path / "killed", "parked", "resume")
+    assert resumed.stdout == whole, resumed.stderr

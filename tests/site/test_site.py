@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,12 +18,13 @@ import pytest
 from aegis_plan.actions import standing
 from aegis_plan.clock import SystemClock
 from aegis_plan.dispatch.contract import Outcome
+from aegis_plan.dispatch.local import LocalDispatcher
 from aegis_plan.errors import AegisError
-from aegis_plan.site import sitefile
+from aegis_plan.site import lock, sitefile
 from aegis_plan.site.context import Stop
 from aegis_plan.site.runner import Runner
 from aegis_plan.site.secrets import Resolver
-from tests.conformance.rig import Place, until
+from tests.conformance.rig import Place, outcome, until
 
 CLAIM = """
 import os, signal, sys
@@ -54,6 +57,75 @@ def test_a_kill_between_claim_and_settle_leaves_unknown_for_good(tmp_path: Path)
     again = here.run(place.attempt(number=2), Stop(here.clock), lambda _: None)
     assert isinstance(again, Outcome)
     assert again.verdict == "done"
+
+
+JAM = (
+    'import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute("create trigger jam before update on claims'
+    " begin select raise(abort, 'database or disk is full'); end\"); db.commit()"
+)
+"""Lets no attempt be settled any more, as a full disk does."""
+
+
+def test_an_effect_whose_end_cannot_be_written_down_is_never_called_not_started(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    jam = shlex.join([sys.executable, "-c", JAM, str(place.folder / "ledger.sqlite")])
+    carry = LocalDispatcher({place.site: place.command}, silence=5.0)
+    try:
+        attempt = place.attempt(script=jam)
+        carry.submit(attempt)
+        found = outcome(carry, attempt.key)
+        assert found.verdict == "done"
+        assert [note.code for note in found.findings] == ["ledger-unusable"]
+        carry.close()
+        # Whoever asks later has only the ledger, and that does not know.
+        carry = LocalDispatcher({place.site: place.command}, silence=5.0)
+        carry.attach(attempt)
+        assert outcome(carry, attempt.key).verdict == "unknown"
+    finally:
+        carry.close()
+    assert place.wrote() == ["begin work", "end work"]
+
+
+def test_a_damaged_ledger_is_told_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    here = runner(place)
+    for number in range(1, 40):
+        here.run(place.attempt(number=number), Stop(here.clock), lambda _: None)
+    here.close()
+    ledger = place.folder / "ledger.sqlite"
+    with ledger.open("r+b") as file:
+        # What tells that it is a ledger stays whole.
+        file.seek(8192)
+        file.write(os.urandom(ledger.stat().st_size - 8192))
+    carry = LocalDispatcher({place.site: place.command}, silence=5.0)
+    try:
+        late = place.attempt("late")
+        carry.submit(late)
+        found = outcome(carry, late.key)
+        assert found.trouble is not None
+        assert (found.verdict, found.trouble.code) == ("not_started", "ledger-unusable")
+        earlier = place.attempt()
+        carry.attach(earlier)
+        assert outcome(carry, earlier.key).verdict == "unknown"
+    finally:
+        carry.close()
+    assert "begin late" not in place.wrote()
+
+
+def test_time_that_ran_out_while_the_lock_was_waited_for_begins_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    here = runner(place)
+    held = lock.take(place.folder, "db/data")
+    assert held is not None
+    attempt = place.attempt(start_by=datetime.now(UTC) + timedelta(seconds=0.2))
+    letting_go = threading.Timer(0.6, held.release)
+    letting_go.start()
+    found = here.run(attempt, Stop(here.clock), lambda _: None)
+    letting_go.join()
+    assert isinstance(found, Outcome)
+    assert found.trouble is not None
+    assert (found.verdict, found.trouble.code) == ("not_started", "start-too-late")
+    assert place.wrote() == []
 
 
 def test_a_secret_leaves_in_no_form(tmp_path: Path) -> None:

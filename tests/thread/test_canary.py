@@ -168,7 +168,7 @@ def processes(pid: int) -> list[bytes]:
 
 
 def test_a_crash_of_the_tool_itself(told: World) -> None:
-    ran = told.aegis("-vv", "backup", "policy-db", "-y", env={"AEGIS_LEASE_SECONDS": "not a number"})
+    ran = told.aegis("-vv", "backup", "policy-db", "-y", env={"AEGIS_KILL_AT": "not a number"})
     assert ran.code == 1, ran.text
 
 
