@@ -3,15 +3,18 @@ person thought about it."""
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from aegis_plan.clock import SystemClock
+from aegis_plan.repositories import keys, lease
+from aegis_plan.repositories.local import LocalRepository
 from tests.conformance.rig import until
 from tests.thread.proxied import running
 from tests.thread.world import World, world
@@ -34,18 +37,29 @@ def test_a_plan_that_waited_for_another_run_is_held_against_what_that_left(made:
     for file, target in (("first.plan", "latest"), ("second.plan", moment)):
         planned = made.aegis("plan", "--scenario", "database-failure", "--to", target, "--out", file)
         assert planned.code in (0, 3), planned.text
-    rows = made.rows()
-    with running(made, "apply", "first.plan", "-y") as first:
-        until(lambda: any(event["type"] == "step-begun" for _, event in first.events))
-        second = made.aegis("apply", "second.plan", "-y", "--json", "--lock-timeout", "3m")
-        assert first.end() == 0, first.text
-    assert second.code == 4, second.text
-    events = [json.loads(line) for line in second.out.splitlines()]
-    assert "lease-waiting" in {event["type"] for event in events}, second.text
-    assert events[-1]["code"] == "plan-stale"
-    assert "policy-db/newest-set" in events[-1]["detail"]
-    assert not any(event["type"] == "step-begun" for event in events)
-    assert made.rows() == rows
+    # A third run has the lease until both have looked and wait.
+    authority = LocalRepository("seoul", made.repository("seoul"))
+    held = lease.acquire(
+        authority,
+        keys.lease("aegis", "policy-db", "data"),
+        "eve",
+        "recovery",
+        timedelta(hours=1),
+        SystemClock(),
+        "run-0",
+    )
+    wait = ("-y", "--lock-timeout", "3m")
+    with running(made, "apply", "first.plan", *wait) as first, running(made, "apply", "second.plan", *wait) as second:
+        for one in (first, second):
+            until(lambda one=one: any(event["type"] == "lease-waiting" for _, event in one.events))
+        lease.release(authority, held, SystemClock())
+        codes = [first.end(), second.end()]
+    assert sorted(codes) == [0, 4], first.text + second.text
+    late = first if codes[0] else second
+    error = late.events[-1][1]
+    assert error["code"] == "plan-stale", late.text
+    assert "policy-db/newest-set" in error["detail"]
+    assert not any(event["type"] == "step-begun" for _, event in late.events)
 
 
 def test_a_saved_plan_is_held_against_the_world_once_more_after_a_person_approved_it(made: World) -> None:

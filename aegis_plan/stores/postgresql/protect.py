@@ -97,7 +97,7 @@ def backup(ask: Ask, method: Literal["full", "incremental", "log"]) -> Recipe:
             log_step(draft, server, one, chain, hole, "asked for")
         return draft.recipe()
     if method == "full":
-        _backup_step(draft, server, "full", "asked for", None)
+        _backup_step(draft, server, "full", "asked for", None, anyway=True)
     else:
         why = hole or _why_full(server, chain)
         if why or chain is None:
@@ -216,7 +216,9 @@ def _backup_step(
     parent: SetRecord | None,
     *,
     why_full: str = "",
+    anyway: bool = False,
 ) -> None:
+    """`anyway`: also when another set was made meanwhile."""
     ask = draft.ask
     member = server.member.member
     params = BackupParams(
@@ -244,7 +246,9 @@ def _backup_step(
             params=params.model_dump(mode="json"),
             declared=sent_along(ask),
             needs=tuple(step.id for step in draft.steps if step.action == "create-slot"),
-            facts=facts_of(draft, "lineage", f"{member}/state", f"{member}/timeline", "newest-set"),
+            facts=facts_of(
+                draft, "lineage", f"{member}/state", f"{member}/timeline", *(() if anyway else ("newest-set",))
+            ),
             changes=(f"{ask.name}/newest-set",),
             estimate=estimate(ask, "backup", server.look.size_bytes if method == "full" else None),
         )
