@@ -37,7 +37,6 @@ _SPECS = (
     ActionSpec("create-slot", "reserve the log on the server", "+", reversible=True, retries=2),
     ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
     ActionSpec("clean-up", "remove the local copy", "-", reversible=False),
-    ActionSpec("accept-gap", "accept a hole in the log", "~", reversible=False),
     ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, retries=2),
     ActionSpec("prove", "prove that everything needed is whole", "<=", reversible=True, retries=2),
     ActionSpec("clear-place", "remove the old data", "-", reversible=False, destructive=True, retries=1),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aegis_plan.catalog.holding import Shelf
-from aegis_plan.catalog.record import GapRecord, LogRecord, SetRecord
+from aegis_plan.catalog.record import LogRecord, SetRecord
 
 FATAL = frozenset(
     {"missing-object", "wrong-size", "wrong-digest", "unreadable-record", "bad-signature", "unreadable-keys"}
@@ -20,7 +20,6 @@ class Living:
 
     sets: tuple[SetRecord, ...]
     log: tuple[LogRecord, ...]
-    gaps: tuple[GapRecord, ...]
     holders: dict[str, tuple[str, ...]]
     """Record id to the reachable repositories that hold it whole; no entry where none does."""
 
@@ -51,7 +50,6 @@ def living(shelf: Shelf, without: Sequence[str] = ()) -> Living:
     return Living(
         sets=tuple(record for record in alive if isinstance(record, SetRecord)),
         log=tuple(record for record in alive if isinstance(record, LogRecord)),
-        gaps=tuple(record for record in alive if isinstance(record, GapRecord)),
         holders=holders,
     )
 

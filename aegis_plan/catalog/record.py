@@ -120,18 +120,5 @@ class VerificationRecord(_Record):
     run: str
 
 
-class GapRecord(_Record):
-    """A hole in the log that a person accepted: nothing between the two positions can be recovered."""
-
-    kind: Literal["gap"] = "gap"
-    aspect: Literal["data", "log"] = "log"
-    begin: str
-    end: str
-    reason: str
-    run: str
-
-
-Record = Annotated[
-    SetRecord | LogRecord | TombstoneRecord | VerificationRecord | GapRecord, Field(discriminator="kind")
-]
+Record = Annotated[SetRecord | LogRecord | TombstoneRecord | VerificationRecord, Field(discriminator="kind")]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)

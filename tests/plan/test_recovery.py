@@ -13,7 +13,6 @@ from aegis_plan.plan.recover import plan_recovery
 from aegis_plan.stores.postgresql.facts import sized
 from tests.plan.world import (
     LINEAGE,
-    a_gap,
     a_history,
     a_range,
     a_set,
@@ -127,13 +126,6 @@ def test_a_hole_is_refused_for_latest_and_named_with_the_way_on() -> None:
     assert "1/0/1000 to 1/0/3000" in said
     assert "--to '2026-11-22T02:00:00.000000Z'" in said
     assert not recover(snapshot(catalog, LOST), at(0).isoformat()).blocked
-
-
-def test_an_accepted_hole_lets_latest_go_on_and_is_said() -> None:
-    catalog = shelf(FULL, FIRST, SECOND, a_gap(0x1000, 0x3000), missing={"here": ("l1",), "there": ("l1",)})
-    plan = recover(snapshot(catalog, LOST))
-    assert not plan.blocked
-    assert any("accepted" in choice for choice in plan.choices)
 
 
 def test_one_damaged_copy_is_no_hole() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aegis_plan.catalog.holding import Damage, Holding, Shelf
-from aegis_plan.catalog.record import GapRecord, LogRecord, Record, SetRecord, StoredObject, TombstoneRecord
+from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject, TombstoneRecord
 from aegis_plan.documents.digest import digest
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import MemberLook, PastDuration, SiteLook, Snapshot, StoreLook, store_facts
@@ -140,21 +140,6 @@ def a_history(timeline: int, minute: float, *switched: tuple[int, int]) -> LogRe
         switch,
         timeline=timeline,
         details={"history": True, "text": text},
-    )
-
-
-def a_gap(begin: int, end: int, *, timeline: int = 1) -> GapRecord:
-    return GapRecord(
-        id=f"r-gap-{begin}",
-        system="aegis",
-        store="policy-db",
-        lineage=LINEAGE,
-        written=at(0),
-        site="seoul",
-        begin=f"{timeline}/{lsn(begin)}",
-        end=f"{timeline}/{lsn(end)}",
-        reason="accepted",
-        run="x",
     )
 
 

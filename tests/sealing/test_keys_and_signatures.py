@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aegis_plan.catalog.record import GapRecord
+from aegis_plan.catalog.record import TombstoneRecord
 from aegis_plan.documents.model import Sealing
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.sealing import keys
@@ -26,11 +26,11 @@ def wrapped(key: keys.DataKey, sealing: Sealing = SEALING) -> bytes:
     return keys.wrap(key, sealing, "seoul", SIGNING)
 
 
-def record() -> GapRecord:
+def record() -> TombstoneRecord:
     now = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
-    return GapRecord(
+    return TombstoneRecord(
         id="20261123T010203Z-aaaaaa", system="s", store="x", lineage="l", aspect="log", written=now, site="seoul",
-        begin="1/0/1", end="1/0/2", reason="ünlücky", run="r",
+        target="20261122T010203Z-bbbbbb", reason="ünlücky", run="r",
     )  # fmt: skip
 
 

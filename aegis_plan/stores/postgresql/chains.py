@@ -66,7 +66,6 @@ class Hole:
     timeline: int
     begin: int
     end: int
-    accepted: bool
 
     def __str__(self) -> str:
         return f"{Position(self.timeline, self.begin)} to {Position(self.timeline, self.end)}"
@@ -107,8 +106,6 @@ class LineageArchive:
     holes: dict[int, list[Hole]] = field(default_factory=dict)
     tips: dict[int, int] = field(default_factory=dict)
     """Path to the end of the furthest range on it, readable or not."""
-    accepted: list[tuple[int, int]] = field(default_factory=list)
-    """Gaps that a person accepted, from LSN to LSN."""
     histories: list[LogRecord] = field(default_factory=list)
     reaches: list[Reach] = field(default_factory=list)
     """Youngest timeline, furthest end and newest set last."""
@@ -121,8 +118,7 @@ class LineageArchive:
 
     def hole(self, path: int, begin: int, end: int) -> Hole:
         """What is missing between two LSNs of a path."""
-        accepted = any(low <= begin and end <= high for low, high in self.accepted)
-        return Hole(_owner(self.paths[path], begin), begin, end, accepted)
+        return Hole(_owner(self.paths[path], begin), begin, end)
 
     def lost_behind(self, reach: Reach) -> list[Hole]:
         """What keeps a reach from the log that lies behind its end, the first hole first."""
@@ -223,7 +219,6 @@ def _lineage(lineage: str, alive: Living) -> LineageArchive:
         SEGMENT,
     )
     _chain(one)
-    one.accepted = [(parse(gap.begin).lsn, parse(gap.end).lsn) for gap in alive.gaps if gap.lineage == lineage]
     ranges: dict[int, list[_Span]] = defaultdict(list)
     ancestors: dict[int, list[tuple[int, int]]] = {}
     for record in one.log:

@@ -51,12 +51,11 @@ def _latest(
     way = f"--to '{exact(best.end)}' takes it back to the newest moment that can be reached"
     filled = tail_from is not None and tail_from <= best.end_lsn
     lost = one.lost_behind(best)
-    open_holes = [hole for hole in lost if not hole.accepted]
-    if open_holes and not filled:
+    if lost and not filled:
         return Refusal(
             "log-hole",
             "the log has a hole, and what lies behind it would be lost",
-            f"log from {open_holes[0]} is held by no repository that can be reached",
+            f"log from {lost[0]} is held by no repository that can be reached",
             f"{way}; or bring back the repository that holds the range",
             spans,
         )
@@ -72,7 +71,7 @@ def _latest(
     gone = _gone(shelf)
     if gone is not None:
         return Refusal("records-missing", *gone, f"{way}; or bring back the repository that holds them", spans)
-    choices = [f"a hole in the log that was accepted is left out: {hole}" for hole in lost if hole.accepted]
+    choices = []
     skipped = [
         found for found in one.promised if found.set in one.broken and found.not_after > best.chain.last.not_after
     ]
