@@ -13,7 +13,9 @@ from aegis_plan.cli.session import Session, pass_session
 @click.command("resume")
 @click.argument("run", required=False)
 @click.option("--answer", "answers", metavar="STEP=done|not-done", multiple=True, help="What became of a step.")
-@click.option("--retry", "retries", metavar="STEP", multiple=True, help="Try this failed step again.")
+@click.option(
+    "--retry", "retries", metavar="STEP", multiple=True, help="Act again on this step, where the run asks about it."
+)
 @click.option("--site-file", metavar="FILE", type=click.Path(path_type=Path), help="The site whose run is meant.")
 @click.option("--lock-timeout", metavar="DURATION", default="0s", callback=seconds, help="Wait this long for others.")
 @click.option("--break-glass", metavar="REASON", default="", help="Go on without the state authority.")

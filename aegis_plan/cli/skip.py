@@ -25,4 +25,6 @@ def command(session: Session, step: str, reason: str, run: str | None, site_file
     folder = find_run(runs_folder(site_file), run)
     require_step(folder, step)
     send(folder, "skip", SystemClock(), step=step, word=reason, by=who())
-    session.console().print(f"Told run {folder.name}: {step} is left out.", soft_wrap=True)
+    session.console().print(
+        f"Told run {folder.name}: leave {step} out. What became of it: aegis runs {folder.name}", soft_wrap=True
+    )

@@ -125,9 +125,11 @@ class Journal:
                 entries.append(entry)
                 lines.append(line)
             self._kill_before_write(lines)
+            before = os.fstat(self._file.fileno()).st_size
             try:
                 self._write(b"".join(line + b"\n" for line in lines))
             except OSError as error:
+                self._take_back(before)
                 raise _unwritable(self.folder, os.strerror(error.errno or 0)) from None
             self._count += len(lines)
             self._digest = digest
@@ -169,6 +171,18 @@ class Journal:
         while view:
             view = view[self._file.write(view) :]
         os.fsync(self._file.fileno())
+
+    def _take_back(self, size: int) -> None:
+        """After a write that failed half-way: what came to the disk of it must not stand before a later entry. Where it
+        cannot be removed the journal takes nothing more; the next life cuts it off."""
+        assert self._file is not None
+        try:
+            self._file.truncate(size)
+            self._file.seek(size)
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.close()
+            self._file = None
 
     def _kill_before_write(self, lines: list[bytes]) -> None:
         """The test hooks inside a batch: what stands before the entry is written, then this process dies."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import textwrap
@@ -190,3 +191,19 @@ def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
     with pytest.raises(AegisError) as refused:
         journal.append([Draft("begun")])
     assert refused.value.code == "journal-unwritable"
+
+
+def test_what_a_full_disk_cut_off_does_not_stand_before_a_later_entry(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal.create(tmp_path / "run", SystemClock()) as journal:
+        journal.append([Draft("begun", "", {"run": "r"})])
+        size = (tmp_path / "run" / NAME).stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 40, hard))
+        try:
+            with pytest.raises(AegisError) as caught:
+                journal.append([Draft("stopping", "", {"why": "x" * 200})])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert caught.value.code == "journal-unwritable"
+        journal.append([Draft("ended", "", {"verdict": "failed"})])
+    assert [entry.kind for entry in read(tmp_path / "run")] == ["begun", "ended"]

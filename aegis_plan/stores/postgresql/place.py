@@ -159,11 +159,13 @@ def make(folder: Path, ids: tuple[int, int] | None, **note: Any) -> None:
 def refuse_foreign(folder: Path, context: Context) -> None:
     """Raises AegisError `staging-occupied` where something lies that is not of this run."""
     if occupied(folder) and not ours(folder, context):
+        run = (read_note(folder) or {}).get("run")
+        way = f"run {run} put it there, and `aegis resume {run}` goes on with it; " if run else "look at it; "
         raise AegisError(
             "staging-occupied",
             "something that is not ours lies where data would be staged",
             str(folder),
-            "look at it; when it is of no use, move it away, then `aegis resume`",
+            way + "when it is of no use, move it away, then `aegis resume`",
         )
 
 
