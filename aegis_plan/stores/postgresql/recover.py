@@ -93,11 +93,11 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     )
     write_recipe(draft, beside is not None)
     sets = point.sets
-    what = "set " + sets[0].set + (f" with {len(sets) - 1} incrementals" if len(sets) > 1 else "")
+    what = "set " + sets[0].set + (f" with {_counted(len(sets) - 1, 'incremental')}" if len(sets) > 1 else "")
     log = [record for record in point.log if not record.details.get("history")]
     choices.append(
         f"{ask.name}: uses {what}"
-        + (f" and {len(log)} ranges of log" if log else " without log")
+        + (f" and {_counted(len(log), 'range')} of log" if log else " without log")
         + f", to {point.position}"
     )
     if target.time is None and target.position is None and len(one.paths) > 1:
@@ -109,6 +109,10 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     return Recipe(
         steps=tuple(draft.steps), findings=tuple(findings), choices=tuple(choices), point=_extended(point, tail, ask)
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _extended(point: RecoveryPoint, tail: str | None, ask: Ask) -> RecoveryPoint:
