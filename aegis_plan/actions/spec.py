@@ -20,6 +20,8 @@ class ActionSpec:
     """Whether it stops or replaces something that serves people."""
     repeatable: bool = True
     """Whether acting again after `failed` or a probe that says `needed` is right without asking a person."""
+    scratch: bool = False
+    """Whether what it makes serves its own run alone, and goes when that ends without it."""
     retries: int = 1
     """How often a failed attempt is tried again."""
     retry_delay: float = 5.0
@@ -37,11 +39,11 @@ _SPECS = (
     ActionSpec("create-slot", "reserve the log on the server", "+", reversible=True, retries=2),
     ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
     ActionSpec("clean-up", "remove the local copy", "-", reversible=False),
-    ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, retries=2),
-    ActionSpec("prove", "prove that everything needed is whole", "<=", reversible=True, retries=2),
+    ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, scratch=True, retries=2),
+    ActionSpec("prove", "prove that everything needed is whole", "<=", reversible=True, scratch=True, retries=2),
     ActionSpec("clear-place", "remove the old data", "-", reversible=False, destructive=True, retries=1),
     ActionSpec("move-away", "move the old data away", "~", reversible=True, destructive=True, retries=1),
-    ActionSpec("replay", "replay the log and prove the target", "~", reversible=True, retries=1),
+    ActionSpec("replay", "replay the log and prove the target", "~", reversible=True, scratch=True, retries=1),
     ActionSpec("stop-server", "stop the server", "~", reversible=True, destructive=True, retries=1),
     ActionSpec("swap", "put the restored data in place", "-/+", reversible=True, destructive=True, retries=0),
     ActionSpec("start-server", "start the server", "~", reversible=True, retries=1),

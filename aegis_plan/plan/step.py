@@ -72,6 +72,8 @@ class Step(_Frozen):
     reversible: bool
     destructive: bool = False
     repeatable: bool = True
+    scratch: bool = False
+    """What it made goes when its run ends without it."""
     approve: str = ""
     """When not empty a person approves right before it, and this is what they are asked."""
     retries: int = 0
@@ -95,6 +97,7 @@ def new_step(action: str, *, seconds: float | None = None, **fields: Any) -> Ste
         "reversible": spec.reversible,
         "destructive": spec.destructive,
         "repeatable": spec.repeatable,
+        "scratch": spec.scratch,
         "retries": spec.retries,
         "retry_delay": spec.retry_delay,
         "timeout": seconds if seconds is not None else spec.timeout,

@@ -66,7 +66,8 @@ def show_result(result: Result, out: Console) -> None:
         out.print(Text(f"  aegis resume {result.run} --answer {step_id}=done (or not-done)", style="quiet"))
     word, style = VERDICT_WORDS[result.verdict]
     if result.already:
-        word = f"Nothing was done: this run was over before. {word}"
+        way = "" if result.verdict == "done" else "; make a new plan"
+        word = f"Nothing was done: this run was over before{way}. {word}"
     counted: dict[str, int] = {}
     for step in result.steps:
         counted[step.state] = counted.get(step.state, 0) + 1

@@ -1,5 +1,5 @@
-"""What is taken back when a step fails: everything reversible of its subject, newest first, once people were touched.
-Pure.
+"""What is taken back when a step fails: everything reversible of its subject, newest first, once people were touched,
+and what only this run could use before that. Pure.
 """
 
 from __future__ import annotations
@@ -16,18 +16,23 @@ from aegis_plan.run.skipped import skips
 def undo_order(plan: Plan, state: RunState, failed: Step) -> list[str]:
     """The steps to undo after `failed`, in that order; empty when nothing has to be taken back.
 
-    Only a subject of which a destructive step was sent is taken back: before that, what was made serves the next
-    attempt. And only while there is a way back: once a step that cannot be undone has altered or removed something
-    (restored data was accepted, say), going back would lose more than it saves. What merely adds, such as an archived
-    piece of log, bars no way."""
+    Before a destructive step was sent only what serves this run alone is taken back, such as staged data, which would
+    stand in the way of the next run; the rest serves that one too. After it everything is, and only while there is a
+    way back: once a step that cannot be undone has altered or removed something (restored data was accepted, say),
+    going back would lose more than it saves. What merely adds, such as an archived piece of log, bars no way."""
     mine = [step for step in plan.steps if step.subject == failed.subject] if failed.subject else [failed]
     sent = [step for step in mine if _acted(state, step)]
-    if not any(step.destructive for step in sent):
-        return []
+    touched = any(step.destructive for step in sent)
     if any((state.step(step.id).state == "done" and barring(step)) or removed(step, state) for step in sent):
         return []
     order = sorted(
-        (step for step in sent if step.reversible and state.step(step.id).state in ("done", "failed", "waiting")),
+        (
+            step
+            for step in sent
+            if step.reversible
+            and (touched or step.scratch)
+            and state.step(step.id).state in ("done", "failed", "waiting")
+        ),
         key=lambda step: (
             state.step(step.id).began is not None,
             state.step(step.id).ended or state.step(step.id).began,

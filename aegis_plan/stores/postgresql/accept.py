@@ -54,7 +54,7 @@ def ask(context: Context, params: AcceptParams, server: Server) -> tuple[Any, ..
         "server-not-answering",
         "the server does not answer a login",
         f"store {params.store}, member {params.member}: {', '.join(states) or 'no connection is declared'}",
-        "check `connection` of the member, then `aegis resume`",
+        "check `connection` of the member, then try again",
     )
 
 
@@ -83,7 +83,7 @@ class Accept:
                 "server-not-running",
                 "the restored server does not run",
                 server.data_directory,
-                "look into its log, start it, then `aegis resume`",
+                "look into its log, start it, then try again",
             )
         recovering, identifier, timeline, flushed, major = ask(context, params, server)
         expected = cluster(server.binaries, server.data_directory)

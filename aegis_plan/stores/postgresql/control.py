@@ -121,7 +121,7 @@ def certain(server: Server) -> bool:
             "nobody can tell whether the server runs",
             f"{server.data_directory}: {detail}",
             "0 says that it runs, 3 that it does not; correct `control` or run the site as another account, then "
-            "`aegis resume`",
+            "try again",
         )
     return found == "running"
 
@@ -151,7 +151,7 @@ def _commanded(
             f"{server.data_directory}: the {word} command `{shlex.join(command)}` {why}",
             "this host has no systemd: write `control: pg_ctl` or commands of your own, then make a new plan"
             if command[0] == "systemctl" and error.code == "program-missing"
-            else "correct `control` of the member's server, or repair the command, then `aegis resume`",
+            else "correct `control` of the member's server, or repair the command, then try again",
         ) from None
     return code, (err.strip().splitlines() or [""])[-1][:300]
 
@@ -191,11 +191,11 @@ def last_fatal(path: Path, offset: int = 0) -> str:
 
 
 def _start_failed(server: Server, reason: str) -> AegisError:
-    hint = "look into the server's log; `aegis resume` tries again"
+    hint = "look into the server's log, then try again"
     if "could not create any TCP/IP sockets" in reason or "already in use" in reason or "lock file" in reason:
-        hint = "another server holds its port or socket: stop that one, then `aegis resume`"
+        hint = "another server holds its port or socket: stop that one, then try again"
     elif "could not access file" in reason:
-        hint = "a library that the configuration preloads is missing on this host: install it, then `aegis resume`"
+        hint = "a library that the configuration preloads is missing on this host: install it, then try again"
     return AegisError(
         "server-start-failed",
         "the server did not start",
@@ -293,5 +293,5 @@ def _stop_failed(server: Server, detail: str) -> AegisError:
         "server-stop-failed",
         "the server did not stop",
         f"{server.data_directory}: {detail}",
-        "stop it by hand, then `aegis resume`",
+        "stop it by hand, then try again",
     )

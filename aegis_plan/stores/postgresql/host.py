@@ -85,7 +85,7 @@ def free_tablespace(params: StageParams, oid: str, location: str) -> tuple[Path,
             "tablespace-occupied",
             "the folder of a tablespace holds data that this restore may not touch",
             f"tablespace {oid} at {final}",
-            "it may belong to a running server; when it was the lost server's, move it away, then `aegis resume`",
+            "it may belong to a running server; when it was the lost server's, move it away, then try again",
         )
     if staged != final and places.mounted(final):
         raise AegisError(

@@ -42,7 +42,7 @@ def copy_verified(source: Path, goal: Path, check: Callable[[], None]) -> None:
             "old-data-not-copied",
             "the old data could not be moved to where it should be kept",
             f"{source} to {goal}: {getattr(error, 'strerror', None) or 'several files could not be copied'}",
-            "it is still where it was; make room at the other place, then `aegis resume`",
+            "it is still where it was; make room at the other place, then try again",
         ) from None
 
 

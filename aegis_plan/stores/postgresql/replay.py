@@ -64,7 +64,7 @@ class Replay:
                 "replay-not-clean",
                 "the restored data was not left in a clean state",
                 f"{where.staging}: {found.state}, timeline {found.timeline}",
-                "`aegis resume` replays again",
+                "look into the server's log in the folder of the run, then try again",
             )
         note = places.read_note(where.staging) or {}
         places.write_note(
@@ -180,7 +180,7 @@ class Replay:
                         "target-not-reached",
                         "the replay stopped before its target",
                         f"at {format_lsn(replayed)}, wanted {goals[0].value}",
-                        "`aegis resume` replays again; if it stops there again, choose an earlier point",
+                        "try again; if it stops there again, choose an earlier point",
                     )
                 if goals[0].until and goals[0].inclusive:
                     binaries, spool = params.place.binaries, private.where.spool
@@ -351,7 +351,10 @@ def _refused(said: str, params: ReplayParams, staged: dict[str, Any]) -> AegisEr
     if "could not access file" in said:
         return library_missing(said)
     return AegisError(
-        "replay-failed", "the restored server ended during its replay", said, "`aegis resume` replays again"
+        "replay-failed",
+        "the restored server ended during its replay",
+        said,
+        "look into the server's log in the folder of the run, then try again",
     )
 
 

@@ -219,7 +219,7 @@ class Swap:
                 "server-still-running",
                 "a server still works in a directory that would be moved",
                 f"{folder}: processes {alive[:5]}",
-                "stop it, then `aegis resume`",
+                "stop it, then try again",
             )
 
     def _own(self, context: Context, where: places.Layout, kept: list[Move]) -> None:
