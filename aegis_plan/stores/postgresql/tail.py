@@ -15,7 +15,7 @@ from typing import Any
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError
-from aegis_plan.stores.postgresql.control import declared_server, status
+from aegis_plan.stores.postgresql.control import certain, declared_server
 from aegis_plan.stores.postgresql.log import Archive
 from aegis_plan.stores.postgresql.model import Server, TailParams
 from aegis_plan.stores.postgresql.oldlog import OldLog, Stretch
@@ -47,12 +47,12 @@ class Tail:
             return Done(_outputs(context))
         params = TailParams.model_validate(context.attempt.params)
         server = declared_server(context, params.store, params.member)
-        if status(server) != "stopped":
+        if certain(server):
             raise AegisError(
                 "server-still-running",
                 "the log of a running server has no end",
-                f"{server.data_directory}: its server is {status(server)}",
-                "stop it first",
+                f"{server.data_directory}: it still says that it runs",
+                "stop it first; where it is stopped already, correct how `control` asks for its status",
             )
         # It is stopped: whatever it acknowledged was acknowledged before now.
         covers = context.clock.now()
