@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -154,8 +154,12 @@ def _exposure(store: StorePosture) -> tuple[str, str]:
 
 
 def _stretch(one: Span, zone: ZoneInfo, out: Console) -> str:
-    begin, end = moment(one.begin, zone), moment(one.end, zone)
-    return end if begin == end else f"{begin} {letters(out, '…')} {end}"
+    """As people copy it into `--to`: rounded inwards to whole seconds, or exact where it holds no whole second."""
+    begin, end = one.begin + timedelta(microseconds=-one.begin.microsecond % 1_000_000), one.end.replace(microsecond=0)
+    if begin <= end and one.begin != one.end:
+        return f"{moment(begin, zone)} {letters(out, '…')} {moment(end, zone)}"
+    exact = [f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S.%f %Z}" for when in dict.fromkeys((one.begin, one.end))]
+    return f" {letters(out, '…')} ".join(exact)
 
 
 def _row(out: Console, label: str, text: str, style: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from aegis_plan.catalog.holding import Shelf
@@ -21,13 +21,21 @@ class Reached:
     timeline: int
     """On which the replay ends."""
     choices: tuple[str, ...] = ()
+    own: bool = False
+    """A moment was wanted, and what is reached is the end of a set, behind which no log was archived."""
 
 
 def reach(
-    lineages: Mapping[str, LineageArchive], shelf: Shelf, target: Target, *, tail_from: int | None = None
+    lineages: Mapping[str, LineageArchive],
+    shelf: Shelf,
+    target: Target,
+    *,
+    tail_from: int | None = None,
+    logged: bool = True,
 ) -> Reached | Refusal:
     """The point for a target. `latest` is refused where records promise more than can be read, so that nothing is
-    lost in silence; `tail_from` is the LSN from which an old data directory still has the log."""
+    lost in silence; `tail_from` is the LSN from which an old data directory still has the log. Where none is meant to
+    be archived (not `logged`), a moment is that of the newest set before it."""
     spans = windows(lineages)
     if not any(one.promised for one in lineages.values()):
         return _no_backup(shelf)
@@ -36,7 +44,7 @@ def reach(
     if target.position is not None:
         return _position(lineages, target.position, spans)
     if target.time is not None:
-        return _time(lineages, shelf, target.time, spans)
+        return _time(lineages, shelf, target.time, spans, logged)
     return _latest(lineages, shelf, spans, tail_from)
 
 
@@ -96,7 +104,7 @@ def _gone(shelf: Shelf) -> tuple[str, str] | None:
 
 
 def _time(
-    lineages: Mapping[str, LineageArchive], shelf: Shelf, moment: datetime, spans: tuple[Window, ...]
+    lineages: Mapping[str, LineageArchive], shelf: Shelf, moment: datetime, spans: tuple[Window, ...], logged: bool
 ) -> Reached | Refusal:
     best: tuple[tuple[bool, float, datetime, str], LineageArchive, Reach] | None = None
     for one in lineages.values():
@@ -108,15 +116,28 @@ def _time(
             key = (lived, born if lived else -born, found.chain.last.not_after, found.chain.last.id)
             if best is None or key > best[0]:
                 best = (key, one, found)
-    if best is not None:
+    if best is not None and best[2].piece is not None:
         return reached(best[1], best[2], moment, None, [])
+    if best is not None:
+        return replace(reached(best[1], best[2], None, None, []), own=True)
+    bare = [
+        (found.end, found.chain.last.id, one, found)
+        for one in lineages.values()
+        if not logged and all(record.details.get("history") for record in one.log)
+        for found in one.reaches
+        if found.end <= moment
+    ]
+    if bare and _gone(shelf) is None:
+        _, _, one, found = max(bare, key=lambda found: found[:2])
+        why = f"no log is archived: goes back to {exact(found.end)}, the end of the newest set before {_text(moment)}"
+        return replace(reached(one, found, None, None, [why]), own=True)
     first, last = min(window.begin for window in spans), max(window.end for window in spans)
     if moment < first:
         return Refusal(
             "target-before-first-backup",
             "the target lies before the first backup that can be read",
             f"{_text(moment)} is before {_text(first)}",
-            f"choose a moment from {_text(first)} on; {_spans(spans)}",
+            f"choose a moment from {exact(first)} on; {_spans(spans)}",
             spans,
         )
     # Log or sets that were taken and cannot be read are something else than a moment that nothing was taken of.
@@ -287,5 +308,8 @@ def _text(moment: datetime) -> str:
 
 
 def _spans(spans: tuple[Window, ...]) -> str:
-    shown = [f"{_text(window.begin)} to {_text(window.end)}" for window in spans[-3:]]
+    shown = [
+        exact(window.end) if window.begin == window.end else f"{exact(window.begin)} to {exact(window.end)}"
+        for window in spans[-3:]
+    ]
     return f"possible: {' or '.join(shown)}" if shown else "nothing is possible"

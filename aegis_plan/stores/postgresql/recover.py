@@ -50,7 +50,8 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
         return Recipe(findings=(whole,))
     lineages = archive(ask.look.shelf, without)
     tail_from = log_from(here, target) if beside is None else None
-    found = reach(lineages, ask.look.shelf, target, tail_from=tail_from)
+    logged = ask.store.backup is None or ask.store.backup.log is not None
+    found = reach(lineages, ask.look.shelf, target, tail_from=tail_from, logged=logged)
     if isinstance(found, Refusal):
         return Recipe(refusal=found, findings=(_refused(ask, found),), choices=tuple(choices))
     choices.extend(found.choices)
@@ -58,6 +59,8 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     if beside is None:
         found, taken = take_up(ask, here, one, found, target, findings)
         tail = str(taken) if taken is not None else None
+    if found.own:
+        target = Target()
     point = found.point
     major = int(point.lineage.rsplit("-", 1)[-1])
     if here is not None and here.look.binaries_version is not None and here.look.binaries_version // 10_000 != major:
