@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import posixpath
 import re
 from collections.abc import Iterator
 
@@ -34,6 +35,7 @@ def problems(root: Node, near: Nearest, unreadable: set[str]) -> Iterator[AegisE
     yield from _tiers(root)
     yield from _steps(root)
     yield from _places(root)
+    yield from _storages(root)
 
 
 def written_secrets(root: Node) -> Iterator[AegisError]:
@@ -293,4 +295,29 @@ def _places(root: Node) -> Iterator[AegisError]:
                 f"{dotted(path)}: it is beside, no, or an absolute path on the server's host",
                 "write one of them",
                 node.position,
+            )
+
+
+def _storages(root: Node) -> Iterator[AegisError]:
+    """Two names for one storage would count as two copies."""
+    known: dict[tuple[str, ...], str] = {}
+    for path, node in root.each(("repositories", "*")):
+        if not isinstance(node.value, dict):
+            continue
+        said = {name: part.value for name, part in node.value.items() if isinstance(part.value, str)}
+        storage: tuple[str, ...] | None = None
+        if said.get("kind") == "local" and "path" in said:
+            storage = ("local", said.get("site", ""), posixpath.normpath(said["path"]))
+        elif said.get("kind") == "s3" and "bucket" in said:
+            storage = ("s3", said.get("endpoint", "").rstrip("/"), said["bucket"], said.get("prefix", "").strip("/"))
+        if storage is None:
+            continue
+        first = known.setdefault(storage, str(path[-1]))
+        if first != path[-1]:
+            yield AegisError(
+                "storage-declared-twice",
+                "two repositories are one storage",
+                f"{dotted(path)} is where repositories.{first} is, and what lies there is one copy",
+                "take one of them out, or give it a place of its own",
+                root.place(path, key=True),
             )
