@@ -98,8 +98,9 @@ def run(count: int) -> None:
             f" load {os.getloadavg()[0]:.1f}"
         )
         print(f"  {'':34} {'wall s':>8} {'CPU s':>8} {'peak MiB':>9}")
-        for words in (["plan"], ["status"], ["backup", "policy-db", "--log", "-y"]):
-            for turn in ("cold", "warm"):
+        # Only jobs of a site remember what was read; looks just use it.
+        for turn in ("cold", "warm"):
+            for words in (["plan"], ["status"], ["backup", "policy-db", "--log", "-y"]):
                 for left in here.site.glob("catalog.sqlite*") if turn == "cold" else ():
                     left.unlink()
                 show(
