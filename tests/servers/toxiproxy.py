@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from tests.servers import ports, program
 
 MODULE = "github.com/Shopify/toxiproxy/v2/cmd/server"
+_NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,33 @@ class Proxy:
     @contextmanager
     def toxic(self, kind: str, stream: str = "downstream", **attributes: float) -> Iterator[None]:
         """The fault for the length of the block: `timeout`, `limit_data`, `bandwidth`, `latency`, `reset_peer`."""
-        body = {"name": "fault", "type": kind, "stream": stream, "attributes": attributes}
-        httpx.post(f"{self.api}/proxies/{self.name}/toxics", json=body, timeout=60).raise_for_status()
+        # A name of its own: where an answer was lost, a second try says that it is there.
+        body = {"name": f"fault{next(_NUMBERS)}", "type": kind, "stream": stream, "attributes": attributes}
+        _until(lambda: httpx.post(self._toxics, json=body, timeout=60), 200, 409)
         try:
             yield
         finally:
             self.clear()
 
     def clear(self) -> None:
-        """Takes the fault away; harmless when there is none."""
-        httpx.delete(f"{self.api}/proxies/{self.name}/toxics/fault", timeout=60)
+        """Takes the faults away; harmless when there is none."""
+        for found in _until(lambda: httpx.get(self._toxics, timeout=60), 200).json():
+            path = f"{self._toxics}/{found['name']}"
+            _until(lambda path=path: httpx.delete(path, timeout=60), 204, 404)
+
+    @property
+    def _toxics(self) -> str:
+        return f"{self.api}/proxies/{self.name}/toxics"
+
+
+def _until(ask: Callable[[], httpx.Response], *fine: int) -> httpx.Response:
+    """Asks until it is answered: while a slow link is being changed the proxy says 503."""
+    end = time.monotonic() + 120
+    while (said := ask()).status_code not in fine:
+        if time.monotonic() > end:
+            said.raise_for_status()
+        time.sleep(0.5)
+    return said
 
 
 @dataclass(frozen=True)
