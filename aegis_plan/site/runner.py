@@ -5,6 +5,7 @@ It never decides what comes next and never tries again.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -163,7 +164,9 @@ class Runner:
         except StopAsked:
             result = _stopped(attempt, stop)
         except Exception as error:  # noqa: BLE001 - a bug in an action is its failure and must not end the site
-            result = {"verdict": "failed", "trouble": self._crash(attempt, error)}
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            told = trouble(_disk_full(error)) if full else self._crash(attempt, error)
+            result = {"verdict": "failed", "trouble": told}
         finally:
             context.children().end()
         outcome = Outcome(
@@ -310,6 +313,15 @@ def _bare(text: str) -> str:
 def trouble(error: AegisError) -> Trouble:
     """An error as it travels."""
     return Trouble(code=error.code, summary=error.summary, detail=_bare(error.detail), hint=error.hint)
+
+
+def _disk_full(error: OSError) -> AegisError:
+    return AegisError(
+        "disk-full",
+        "a disk of the site filled up while the step worked",
+        f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror),
+        "make room, then try again",
+    )
 
 
 def folder_error(file: SiteFile, error: OSError) -> AegisError:

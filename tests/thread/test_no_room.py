@@ -115,7 +115,8 @@ def test_a_disk_that_fills_while_staging(it: Protected) -> None:
         watching.join()
         (folder / "filler").unlink(missing_ok=True)
     assert ran.code == 1, ran.text
-    assert "no-space" in ran.text
+    # The thief may win while data is fetched, or only when the server that replays it starts.
+    assert "[no-space]" in ran.text or "[disk-full]" in ran.text, ran.text
     assert "Traceback" not in ran.text
     assert "action-crashed" not in ran.text
     assert (it.world.rows(), it.world.server.pid) == (rows, pid)

@@ -334,6 +334,13 @@ def _holds(params: ReplayParams, staged: dict[str, Any]) -> str | None:
 
 
 def _refused(said: str, params: ReplayParams, staged: dict[str, Any]) -> AegisError:
+    if "No space left on device" in said:
+        return AegisError(
+            "no-space",
+            "there is not enough room for the restored data",
+            f"the disk of {params.place.data_directory} filled up during the replay: {said}",
+            "make room, or restore beside on another disk",
+        )
     if "before configured recovery target was reached" in said:
         return AegisError(
             "target-not-reached",
