@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from aegis_plan.documents import names, sense, shape
+from aegis_plan.documents import names, required, sense, shape
 from aegis_plan.documents.digest import digest
-from aegis_plan.documents.model import Documents
+from aegis_plan.documents.model import EXPERIMENTAL, Documents
 from aegis_plan.documents.nearest import Nearest
 from aegis_plan.documents.source import MAXIMUM_BYTES, parse
 from aegis_plan.documents.tree import Node
@@ -63,6 +63,7 @@ def load(folder: Path) -> Loaded:
             problems.append(error)
     whole = not problems
     root = _merge(nodes, str(files[0]), problems)
+    problems.extend(required.problems(root))
     near = Nearest()
     documents, refused = _model(root, base, whole, problems, near)
     problems.extend(sense.written_secrets(root))
@@ -233,6 +234,17 @@ def _in_order(problems: list[AegisError]) -> list[AegisError]:
 
 
 def _warnings(documents: Documents, root: Node) -> Iterator[Finding]:
+    for section, meaning in EXPERIMENTAL.items():
+        if getattr(documents, section):
+            yield Finding(
+                "note",
+                "section-experimental",
+                "a section that is checked and not acted on yet",
+                f"'{section}': {meaning}",
+                "",
+                section,
+                root.place((section,), key=True),
+            )
     used = {name for service in documents.services.values() for name in service.uses}
     for name in sorted(set(documents.stores) - used):
         if documents.services:

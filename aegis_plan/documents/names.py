@@ -21,6 +21,21 @@ _USES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("scenarios/*/affects/stores/[]", ("stores",)),
     ("scenarios/*/affects/services/[]", ("services",)),
     ("scenarios/*/steps/*/*/site", ("sites",)),
+    ("scenarios/*/steps/*/*/by", ("team",)),
+    ("scenarios/*/commander", ("team",)),
+    ("team/*/channels/[]", ("channels",)),
+    ("team/*/deputy", ("team",)),
+    ("drills/*/scenario", ("scenarios",)),
+    ("drills/*/stores/[]", ("stores",)),
+    ("drills/*/site", ("sites",)),
+    ("drills/*/owner", ("team",)),
+    ("monitors/*/watches/[]", ("sites", "stores", "services")),
+    ("monitors/*/critical/tell/[]", ("channels",)),
+    ("monitors/*/high/tell/[]", ("channels",)),
+    ("monitors/*/critical/call_out/[]", ("team",)),
+    ("monitors/*/high/call_out/[]", ("team",)),
+    ("monitors/*/critical/recover", ("scenarios",)),
+    ("monitors/*/high/recover", ("scenarios",)),
 )
 _KEYS = (("sealing/signers", "sites"), ("sealing/host_recipients", "sites"))
 _NOUN = {
@@ -29,6 +44,9 @@ _NOUN = {
     "stores": "store",
     "sites": "site",
     "tiers": "tier",
+    "team": "role of the team",
+    "channels": "channel",
+    "scenarios": "scenario",
 }
 
 
@@ -49,7 +67,9 @@ def problems(root: Node, near: Nearest) -> Iterator[AegisError]:
                 if name not in known:
                     yield _unknown(_NOUN[section], name, (*path, name), ordered, root, near, key=True)
     yield from _members(root, near)
+    yield from _destinations(root, near)
     yield from _needs(root, near)
+    yield from _former(root)
     for name in sorted(_names(root, "services") & _names(root, "stores")):
         first = root.place(("stores", name), key=True)
         yield AegisError(
@@ -91,6 +111,40 @@ def _members(root: Node, near: Nearest) -> Iterator[AegisError]:
             known = set(members.value) if members is not None and isinstance(members.value, dict) else set()
             if isinstance(node.value, str) and node.value not in known:
                 yield _unknown("member", node.value, path, tuple(sorted(known)), root, near)
+
+
+def _destinations(root: Node, near: Nearest) -> Iterator[AegisError]:
+    """`restore_to` maps stores to members of theirs."""
+    stores = tuple(sorted(_names(root, "stores")))
+    for path, node in root.each(("scenarios", "*", "restore_to", "*")):
+        store = str(path[-1])
+        if store not in stores:
+            yield _unknown("store", store, path, stores, root, near, key=True)
+            continue
+        members = root.at(("stores", store, "members"))
+        known = set(members.value) if members is not None and isinstance(members.value, dict) else set()
+        if isinstance(node.value, str) and node.value not in known:
+            yield _unknown(f"member of {store}", node.value, path, tuple(sorted(known)), root, near)
+
+
+def _former(root: Node) -> Iterator[AegisError]:
+    """A name that something had before belongs to one thing only."""
+    for section in ("stores", "services", "sites"):
+        present = _names(root, section)
+        known: dict[str, Path] = {}
+        for path, node in root.each((section, "*", "formerly", "[]")):
+            if not isinstance(node.value, str):
+                continue
+            first = (section, node.value) if node.value in present else known.get(node.value)
+            if first is not None:
+                yield AegisError(
+                    "name-duplicate",
+                    "a name is declared twice",
+                    f"'{node.value}' stands first at {root.place(first, key=len(first) == 2)}",
+                    "a former name belongs to one thing only, and to nothing that bears it now",
+                    root.place(path),
+                )
+            known.setdefault(node.value, path)
 
 
 def _needs(root: Node, near: Nearest) -> Iterator[AegisError]:

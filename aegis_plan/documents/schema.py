@@ -6,11 +6,11 @@ import ast
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from aegis_plan.documents.model import Documents, Section
+from aegis_plan.documents.model import EXPERIMENTAL, Documents, Section
 from aegis_plan.stores.specs import ENGINES, server_fields
 
 FILE = "schemas/aegis-v1.schema.json"
@@ -65,7 +65,7 @@ def write(root: Path) -> Path:
 def _taken(model: type[BaseModel]) -> dict[str, Any]:
     """What pydantic makes of a model, with descriptions of its fields from the texts below them."""
     made = model.model_json_schema(mode="validation")
-    modules = {inspect.getmodule(kind) for kind in (model, *_models(model))}
+    modules = dict.fromkeys(inspect.getmodule(kind) for kind in _models(model))
     described: dict[str, dict[str, str]] = {}
     for module in modules:
         if module is not None:
@@ -80,13 +80,19 @@ def _taken(model: type[BaseModel]) -> dict[str, Any]:
     return made
 
 
-def _models(model: type[BaseModel]) -> set[type[BaseModel]]:
-    return {
-        kind
-        for field in model.model_fields.values()
-        for kind in (field.annotation,)
-        if isinstance(kind, type) and issubclass(kind, BaseModel)
-    }
+def _models(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """The model and every model below it, each once."""
+    found: list[type[BaseModel]] = []
+    waiting: list[Any] = [model]
+    while waiting:
+        kind = waiting.pop()
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if kind not in found:
+                found.append(kind)
+                waiting.extend(field.annotation for field in kind.model_fields.values())
+        else:
+            waiting.extend(get_args(kind))
+    return found
 
 
 def _descriptions(source: str) -> dict[str, dict[str, str]]:
@@ -134,3 +140,6 @@ def _may_be_empty(made: dict[str, Any]) -> None:
                 "anyOf": [content, {"type": "null"}],
                 "description": content.get("description", f"The section '{name}'."),
             }
+            if name in EXPERIMENTAL:
+                made["properties"][name]["x-experimental"] = EXPERIMENTAL[name]
+                made["properties"][name]["description"] = f"Experimental: {EXPERIMENTAL[name]}."

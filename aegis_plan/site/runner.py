@@ -164,9 +164,10 @@ class Runner:
         except StopAsked:
             result = _stopped(attempt, stop)
         except Exception as error:  # noqa: BLE001 - a bug in an action is its failure and must not end the site
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-            told = trouble(_disk_full(error)) if full else self._crash(attempt, error)
-            result = {"verdict": "failed", "trouble": told}
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                result = {"verdict": "failed", "trouble": trouble(_disk_full(error))}
+            else:
+                result = {"verdict": "failed", "trouble": self._crash(attempt, error)}
         finally:
             context.children().end()
         outcome = Outcome(

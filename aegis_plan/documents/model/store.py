@@ -1,0 +1,79 @@
+"""Stores: databases with their members, how they are backed up and how long backups are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from aegis_plan.documents.model.section import Section
+from aegis_plan.documents.scalars import Duration, Flag, Name, Schedule, Size
+
+
+class BackupKind(Section):
+    schedule: Schedule | None = None
+    """Cron, five fields, in the system's time zone."""
+    retain: Duration | None = None
+    """How long it is kept."""
+    estimate: Duration | None = None
+    """How long one takes, until that was measured."""
+
+
+class LogBackup(BackupKind):
+    stream: Flag = False
+    """Kept flowing by the site daemon instead of, or beside, a schedule."""
+    slot: str | None = None
+    """Name of the replication slot; default `aegis_<store>`."""
+    accept_unlimited_slot: Flag = False
+    """Explicit acceptance that a slot may fill the server's disk where the server sets no limit."""
+
+
+class Backup(Section):
+    repositories: tuple[Name, ...]
+    full: BackupKind | None = None
+    incremental: BackupKind | None = None
+    log: LogBackup | None = None
+    from_member: Name | None = None
+    """Which member is read; default the primary."""
+    compression: int = Field(default=3, ge=-7, le=19)
+    """zstd level."""
+    bandwidth: Size | None = None
+    """Bytes a second, at most."""
+
+
+class Member(Section):
+    """One server of a store: the primary or a replica, which one is looked at. `connection` and `server` hold the
+    engine's own fields, checked by its `spec.py`."""
+
+    site: Name
+    connection: str = ""
+    """A secret reference, or a connection string without a password."""
+    server: dict[str, Any] = Field(default_factory=dict)
+    promote: Flag = True
+    """Whether a failover may make it the primary."""
+    lag: Duration | None = None
+    """How far it may lie behind the primary before that is a finding."""
+
+
+class Heartbeat(Section):
+    """A row that is written regularly and tells what time restored data is from."""
+
+    query: str
+    """Returns one timestamp with time zone."""
+    database: str = ""
+
+
+class Store(Section):
+    engine: Name
+    members: dict[Name, Member]
+    preferred: Name | None = None
+    """The member that should be the primary; moving back is always a plan of its own."""
+    formerly: tuple[Name, ...] = ()
+    """Names that it had before; what was backed up under them stays its own."""
+    managed_by: str = ""
+    """What else starts, stops and promotes its servers, such as Patroni; a plan says that it has to be paused."""
+    backup: Backup | None = None
+    heartbeat: Heartbeat | None = None
+    keep_old_data: str = "beside"
+    """What becomes of the data directory that a restore replaces: kept `beside`, moved to this absolute path, or not
+    kept (`no`)."""
