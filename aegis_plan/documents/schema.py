@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -52,14 +51,6 @@ def schema() -> dict[str, Any]:
 def text() -> str:
     """The schema as it stands in `FILE`."""
     return json.dumps(schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def write(root: Path) -> Path:
-    """Writes the schema below the root of the product's repository, and says where."""
-    path = root / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text(), encoding="utf-8")
-    return path
 
 
 def _taken(model: type[BaseModel]) -> dict[str, Any]:
