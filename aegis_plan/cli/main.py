@@ -21,6 +21,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Write and check": {
         "init": "Write a folder to begin with.",
         "validate": "Check the documents; touches nothing else.",
+        "fmt": "Bring the documents into one style; comments and meaning stay.",
         "schema": "Print or write the JSON Schema of the documents.",
         "keys": "Make and list the keys of a site.",
     },

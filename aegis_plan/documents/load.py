@@ -50,13 +50,13 @@ def load(folder: Path) -> Loaded:
     """Every `*.yaml` and `*.yml` below the folder, or the one file, as checked documents.
 
     Raises UsageError `documents-missing`, and DocumentsError with every problem in the order of files and lines."""
-    files = _files(folder)
+    files = document_files(folder)
     base = (folder if folder.is_dir() else folder.parent).absolute()
     problems: list[AegisError] = []
     nodes: list[Node] = []
     for file in files:
         try:
-            found = parse(_read(file), str(file))
+            found = parse(read_document(file), str(file))
             _version(found, str(file))
             nodes.extend(found)
         except AegisError as error:
@@ -75,7 +75,9 @@ def load(folder: Path) -> Loaded:
     return Loaded(documents, digest(documents), tuple(_warnings(documents, root)), root)
 
 
-def _files(folder: Path) -> list[Path]:
+def document_files(folder: Path) -> list[Path]:
+    """Every file below the folder that is read as a document, sorted; or the one file. Raises UsageError
+    `documents-missing`."""
     try:
         if folder.is_dir():
             found = []
@@ -101,7 +103,8 @@ def _is_document(name: str) -> bool:
     return name.endswith((".yaml", ".yml")) and not name.startswith(".")
 
 
-def _read(file: Path) -> bytes:
+def read_document(file: Path) -> bytes:
+    """The bytes of a document. Raises AegisError `document-unreadable`."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise AegisError(
