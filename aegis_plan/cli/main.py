@@ -22,6 +22,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "init": "Write a folder to begin with.",
         "validate": "Check the documents; touches nothing else.",
         "fmt": "Bring the documents into one style; comments and meaning stay.",
+        "graph": "Draw services, stores and sites, a scenario or a saved plan.",
         "schema": "Print or write the JSON Schema of the documents.",
         "keys": "Make and list the keys of a site.",
     },

@@ -7,11 +7,12 @@ It moves the tokens of the text and dumps no tree: a dumped tree loses comments 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 
 from aegis_plan.documents.align import Line, align
 from aegis_plan.documents.layout import layout
-from aegis_plan.documents.pieces import pieces
+from aegis_plan.documents.pieces import Piece, pieces
 from aegis_plan.documents.source import parse
 from aegis_plan.documents.tree import Node
 from aegis_plan.errors import AegisError, Position
@@ -24,13 +25,14 @@ def format_document(data: bytes, file: str) -> bytes:
     mean anything else or lack a comment."""
     before = parse(data, file)
     text = _plain(data)
-    lines = layout(pieces(text, file))
+    found = list(pieces(text, file))
+    lines = layout(found)
     _part_sections(lines)
     align(lines)
     written = _joined(lines)
     # A line break at the end may be a part of the text after a `|`; then there was none and there will be none.
     for candidate in (written,) if text.endswith("\n") else (written, written.removesuffix("\n")):
-        if _same(before, candidate.encode(), file) and _comments(text, file) == _comments(candidate, file):
+        if _same(before, candidate.encode(), file) and _comments(found) == _comments(pieces(candidate, file)):
             return candidate.encode()
     raise AegisError(
         "format-refused",
@@ -80,9 +82,9 @@ def _keeps(lines: list[Line]) -> bool:
     return bool(texts) and texts[-1][:1] in "|>" and "+" in texts[-1]
 
 
-def _comments(text: str, file: str) -> Counter[str]:
+def _comments(within: Iterable[Piece]) -> Counter[str]:
     found: Counter[str] = Counter()
-    for piece in pieces(text, file):
+    for piece in within:
         if piece.kind == "comment":
             found[piece.text] += 1
         elif piece.style in ("|", ">"):

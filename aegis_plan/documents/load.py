@@ -46,10 +46,12 @@ class Loaded:
         return self.root.place(steps, key=isinstance(node.value, dict))
 
 
-def load(folder: Path) -> Loaded:
+def load(folder: Path, forgiven: frozenset[str] = frozenset()) -> Loaded:
     """Every `*.yaml` and `*.yml` below the folder, or the one file, as checked documents.
 
-    Raises UsageError `documents-missing`, and DocumentsError with every problem in the order of files and lines."""
+    Problems whose code is `forgiven` are not told, where the model does not mind them: a drawing shows a circle that
+    no plan could have. Raises UsageError `documents-missing`, and DocumentsError with every problem in the order of
+    files and lines."""
     files = document_files(folder)
     base = (folder if folder.is_dir() else folder.parent).absolute()
     problems: list[AegisError] = []
@@ -70,6 +72,7 @@ def load(folder: Path) -> Loaded:
     if whole:
         problems.extend(names.problems(root, near))
         problems.extend(sense.problems(root, near, refused))
+    problems = [problem for problem in problems if problem.code not in forgiven]
     if problems or documents is None:
         raise DocumentsError(_in_order(problems))
     return Loaded(documents, digest(documents), tuple(_warnings(documents, root)), root)

@@ -1,0 +1,143 @@
+"""Steps as a drawing: those of a plan with its critical path, or what a scenario would set in motion. Pure.
+
+A plan needs a look at the world. Without one the steps of a store are not known, so a scenario shows one box for
+them and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aegis_plan.documents.model import Documents, Scenario
+from aegis_plan.errors import UsageError
+from aegis_plan.plan.forecast import finishes
+from aegis_plan.plan.order import ordered
+from aegis_plan.plan.plan import Intent, Plan
+from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
+from aegis_plan.plan.step import Estimate, Step
+from aegis_plan.report.drawing import Drawing, DrawnEdge, DrawnNode, drawing
+from aegis_plan.report.graph_system import tier_names
+from aegis_plan.report.terminal import span
+from aegis_plan.topology.graph import tier_of_store
+
+_LOST = ("site", "zone")
+"""Disruptions that take whole sites away."""
+
+
+def draw_plan(plan: Plan) -> Drawing:
+    """Every step of the plan and what it waits for."""
+    path = critical_path(plan.steps)
+    what = plan.intent.scenario or plan.intent.kind
+    count = len(plan.steps)
+    title = f"{plan.system}: plan {what}, {count} step{'' if count == 1 else 's'}"
+    notes = []
+    if path:
+        ends = finishes(plan.steps)
+        total = max(end for end, _ in ends.values())
+        open_ = sum(1 for step in plan.steps if step.estimate.seconds is None)
+        more = f", not counting {open_} step{'' if open_ == 1 else 's'} of unknown length" if open_ else ""
+        notes.append(f"Critical path: {len(path)} of {count} steps, {span(total)}{more}.")
+    elif plan.steps:
+        notes.append("No step has a known length, so there is no critical path.")
+    nodes = [_step_node(step, step.id in path) for step in plan.steps]
+    return drawing("plan", title, nodes, _edges(plan.steps, path), tiers=tier_names(plan.documents), notes=notes)
+
+
+def draw_scenario(documents: Documents, name: str) -> Drawing:
+    """The stores that the scenario concerns, the services that hang on them, and the steps of its own.
+
+    Raises UsageError `scenario-unknown`, and what `plan.order.ordered` raises for steps that no order fits."""
+    scenario = documents.scenarios.get(name)
+    if scenario is None:
+        declared = ", ".join(sorted(documents.scenarios)) or "none"
+        raise UsageError(
+            "scenario-unknown",
+            "no such scenario",
+            f"'{name}' is not declared; there are: {declared}",
+            "see 'aegis graph'",
+        )
+    down = scenario.affects.sites if scenario.disruption in _LOST else ()
+    home = next((site for site in documents.sites if site not in down), next(iter(documents.sites), ""))
+    stores = concerned(documents, Intent(kind="recover", scenario=name), scenario)
+    steps = [_store_step(documents, store, home) for store in stores]
+    accepted = {step.subject: step.id for step in steps}
+    hanging = dependents(documents, stores, scenario.affects.services)
+    steps += service_steps(documents, hanging, accepted, home, down, _nothing_measured)
+    line = ordered(own_steps(documents, scenario, steps, accepted, home, _nothing_measured))
+    hit = _hit(documents, scenario, down)
+    nodes = [_step_node(step, False, hit=step.phase == "data" and step.subject in hit) for step in line]
+    title = f"{documents.system.name}: scenario {name}, {scenario.disruption}, {scenario.strategy}"
+    struck = [*scenario.affects.sites, *scenario.affects.stores, *scenario.affects.services]
+    notes = [f"Affected: {', '.join(struck) or 'everything'}."]
+    if stores:
+        notes.append("What brings a store back depends on what is there then: 'aegis plan' shows those steps.")
+    return drawing("scenario", title, nodes, _edges(line, ()), tiers=tier_names(documents), notes=notes)
+
+
+def critical_path(steps: Sequence[Step]) -> tuple[str, ...]:
+    """The steps, in order, of which each begins when the one before it ends and the last ends last. Empty when no
+    length is known."""
+    ends = {name: end for name, (end, _) in finishes(steps).items()}
+    by_id = {step.id: step for step in steps}
+    at = max(ends, key=lambda name: ends[name], default=None)
+    if at is None or not ends[at]:
+        return ()
+    path = [at]
+    while needs := by_id[path[-1]].needs:
+        path.append(max(needs, key=lambda need: ends[need]))
+    return tuple(reversed(path))
+
+
+def _edges(steps: Sequence[Step], path: Sequence[str]) -> list[DrawnEdge]:
+    along = set(zip(path[1:], path))
+    return [
+        DrawnEdge(step.id, need, critical=(step.id, need) in along)
+        for step in steps
+        for need in dict.fromkeys((*step.needs, *step.builds_on))
+    ]
+
+
+def _step_node(step: Step, critical: bool, *, hit: bool = False) -> DrawnNode:
+    known = step.estimate.seconds is not None
+    length = span(step.estimate.seconds) if known else "time unknown"
+    words = [step.site, length]
+    if step.approve:
+        words.append("waits for a person")
+    if step.destructive and not step.reversible:
+        words.append("cannot be undone")
+    rank = ("protect", "declare", "isolate", "data", "services", "verify", "traffic", "notify").index(step.phase)
+    tier = f"tier {step.tier}" if step.tier else "before all tiers"
+    return DrawnNode(
+        step.id, step.id, "step", (tier, *words), step.tier, rank, (step.subject,), critical=critical, hit=hit
+    )
+
+
+def _store_step(documents: Documents, name: str, home: str) -> Step:
+    """Stands for the steps that bring a store back."""
+    store = documents.stores[name]
+    return Step(
+        id=f"{name} comes back",
+        action="restore",
+        title=f"bring {name} back",
+        reason="the scenario concerns it",
+        site=next((member.site for member in store.members.values() if member.site == home), home),
+        tier=tier_of_store(documents, name),
+        phase="data",
+        subject=name,
+        symbol="-/+",
+        reversible=True,
+        destructive=True,
+        estimate=Estimate(),
+    )
+
+
+def _hit(documents: Documents, scenario: Scenario, down: Sequence[str]) -> set[str]:
+    found = set(scenario.affects.stores)
+    for name, store in documents.stores.items():
+        if any(member.site in down for member in store.members.values()):
+            found.add(name)
+    return found
+
+
+def _nothing_measured(_action: str, _subject: str) -> None:
+    return None
