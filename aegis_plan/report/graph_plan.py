@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.errors import UsageError
-from aegis_plan.plan.forecast import finishes
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan
+from aegis_plan.plan.schedule import schedule
 from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.step import Estimate, Step
 from aegis_plan.report.drawing import Drawing, DrawnEdge, DrawnNode, drawing
@@ -26,20 +26,20 @@ _LOST = ("site", "zone")
 
 def draw_plan(plan: Plan) -> Drawing:
     """Every step of the plan and what it waits for."""
-    path = critical_path(plan.steps)
+    timed = schedule(plan)
+    path = timed.path if timed.total else ()
     what = plan.intent.scenario or plan.intent.kind
     count = len(plan.steps)
     title = f"{plan.system}: plan {what}, {count} step{'' if count == 1 else 's'}"
     notes = []
     if path:
-        ends = finishes(plan.steps)
-        total = max(end for end, _ in ends.values())
-        open_ = sum(1 for step in plan.steps if step.estimate.seconds is None)
-        more = f", not counting {open_} step{'' if open_ == 1 else 's'} of unknown length" if open_ else ""
-        notes.append(f"Critical path: {len(path)} of {count} steps, {span(total)}{more}.")
+        length = f"{'' if timed.exact else 'at least '}{span(timed.total)}"
+        open_ = len(timed.unknown)
+        more = f"; {open_} step{'' if open_ == 1 else 's'} of unknown length can change it" if open_ else ""
+        notes.append(f"Critical path: {len(path)} of {count} steps, {length}{more}.")
     elif plan.steps:
         notes.append("No step has a known length, so there is no critical path.")
-    nodes = [_step_node(step, step.id in path) for step in plan.steps]
+    nodes = [_step_node(step, step.id in path, slack=timed.steps[step.id].slack) for step in plan.steps]
     return drawing("plan", title, nodes, _edges(plan.steps, path), tiers=tier_names(plan.documents), notes=notes)
 
 
@@ -74,33 +74,20 @@ def draw_scenario(documents: Documents, name: str) -> Drawing:
     return drawing("scenario", title, nodes, _edges(line, ()), tiers=tier_names(documents), notes=notes)
 
 
-def critical_path(steps: Sequence[Step]) -> tuple[str, ...]:
-    """The steps, in order, of which each begins when the one before it ends and the last ends last. Empty when no
-    length is known."""
-    ends = {name: end for name, (end, _) in finishes(steps).items()}
-    by_id = {step.id: step for step in steps}
-    at = max(ends, key=lambda name: ends[name], default=None)
-    if at is None or not ends[at]:
-        return ()
-    path = [at]
-    while needs := by_id[path[-1]].needs:
-        path.append(max(needs, key=lambda need: ends[need]))
-    return tuple(reversed(path))
-
-
 def _edges(steps: Sequence[Step], path: Sequence[str]) -> list[DrawnEdge]:
+    """What each step waits for; on the critical path that can also be a gate, a lock or a place among those that run
+    at once."""
     along = set(zip(path[1:], path))
-    return [
-        DrawnEdge(step.id, need, critical=(step.id, need) in along)
-        for step in steps
-        for need in dict.fromkeys((*step.needs, *step.builds_on))
-    ]
+    pairs = [(step.id, need) for step in steps for need in (*step.needs, *step.builds_on)]
+    return [DrawnEdge(*pair, critical=pair in along) for pair in dict.fromkeys((*pairs, *sorted(along)))]
 
 
-def _step_node(step: Step, critical: bool, *, hit: bool = False) -> DrawnNode:
+def _step_node(step: Step, critical: bool, *, hit: bool = False, slack: float | None = None) -> DrawnNode:
     known = step.estimate.seconds is not None
     length = span(step.estimate.seconds) if known else "time unknown"
     words = [step.site, length]
+    if slack:
+        words.append(f"slack {span(slack)}")
     if step.approve:
         words.append("waits for a person")
     if step.destructive and not step.reversible:

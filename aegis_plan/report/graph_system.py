@@ -52,7 +52,11 @@ def draw_sites(documents: Documents) -> Drawing:
         nodes.append(DrawnNode(f"services/{name}", name, "service", words, service.tier, 3))
         edges += [DrawnEdge(f"services/{name}", f"sites/{site}") for site in service.runs_at]
     for name, repository in documents.repositories.items():
-        where = repository.path if isinstance(repository, LocalRepository) else getattr(repository, "bucket", "")
+        where = (
+            repository.path
+            if isinstance(repository, LocalRepository)
+            else getattr(repository, "bucket", "") or getattr(repository, "container", "")
+        )
         words = (f"{repository.kind} repository", where)
         nodes.append(DrawnNode(f"repositories/{name}", name, "repository", words, 1_000, 4))
         if repository.site is not None:
