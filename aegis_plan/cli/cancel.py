@@ -10,11 +10,12 @@ from aegis_plan.cli.session import Session, pass_session
 
 
 @click.command("cancel")
-@click.option("--run", "run", metavar="RUN", default=None, help="Which run; default the newest that is not over.")
+@click.argument("run", required=False)
 @click.option("--site-file", metavar="FILE", type=click.Path(path_type=Path), help="The site whose run is meant.")
 @pass_session
 def command(session: Session, run: str | None, site_file: Path | None) -> None:
-    """End a run gracefully; what runs is brought to an end, and 'aegis resume' can go on."""
+    """End RUN gracefully; without RUN the newest one that is not over. What runs is brought to an end, and
+    'aegis resume' can go on."""
     from aegis_plan.cli.applying import who
     from aegis_plan.cli.runfolder import find_run, runs_folder
     from aegis_plan.clock import SystemClock
