@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
-from aegis_plan.plan.step import Step
+from aegis_plan.plan.step import PARALLEL, Step
 
 FORMAT = 1
 OLDEST_READER = 1
@@ -85,6 +85,8 @@ class Plan(_Frozen):
     """What the planner chose and why, one sentence each."""
     made_at: datetime
     """The snapshot's time."""
+    parallelism: int = Field(default=PARALLEL, ge=1)
+    """So many steps run at once at most; the forecast counts with it."""
 
     @property
     def blocked(self) -> bool:

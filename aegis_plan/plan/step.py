@@ -12,6 +12,9 @@ Phase = Literal["protect", "declare", "isolate", "data", "services", "verify", "
 """Where a step belongs within its tier, in this order."""
 PHASES: tuple[Phase, ...] = ("protect", "declare", "isolate", "data", "services", "verify", "traffic", "notify")
 
+PARALLEL = 8
+"""So many steps run at once, unless the plan or who applies it says otherwise."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

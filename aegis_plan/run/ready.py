@@ -9,10 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from aegis_plan.errors import AegisError
+from aegis_plan.plan.gates import gated
 from aegis_plan.plan.step import PHASES, Step
-
-GATED = ("services", "traffic")
-"""Phases that the health gates of lower-numbered tiers hold back."""
 
 
 class Ready:
@@ -34,7 +32,7 @@ class Ready:
             self._add(_stand_in(tier), ids)
         for step in steps:
             needs = list(dict.fromkeys(step.needs))
-            if step.phase in GATED and not step.gate:
+            if gated(step):
                 needs += [_stand_in(tier) for tier in sorted(gates) if tier < step.tier]
             self._add(step.id, needs)
         self._check(steps)
