@@ -9,11 +9,11 @@ from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.errors import AegisError, UsageError
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.asks import asks, durations_of, store_tiers
-from aegis_plan.plan.forecast import forecast_recovery
+from aegis_plan.plan.forecast import Serving, forecast_recovery
 from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.protect import unique, unreachable
-from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
+from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps, serving
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.contract import RecoveryPoint, Target
 from aegis_plan.stores.specs import spec
@@ -56,6 +56,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         if recipe.steps:
             accepted[name] = _serves(recipe.steps)
     home = _home(documents, steps, down)
+    hanging: tuple[str, ...] = ()
     if not intent.beside:
         hanging = dependents(documents, names, scenario.affects.services if scenario is not None else ())
         steps.extend(service_steps(documents, hanging, accepted, home, down, past))
@@ -68,9 +69,10 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         findings.append(
             PlanFinding(severity="error", code=error.code, summary=error.summary, detail=error.detail, hint=error.hint)
         )
-    serving = frozenset((*accepted.values(), *(step.id for step in line if step.gate)))
+    parallel = limit(intent)
+    served = Serving(accepted, serving(documents, hanging, accepted, line)) if line else Serving({}, {})
     forecasts, breaches = forecast_recovery(
-        documents, line, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, serving
+        documents, line, parallel, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, served
     )
     return Plan(
         tool=tool,
@@ -84,6 +86,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         forecasts=forecasts,
         choices=tuple(choices),
         made_at=snapshot.taken_at,
+        parallelism=parallel,
     )
 
 
