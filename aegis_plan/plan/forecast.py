@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from math import inf
 from zoneinfo import ZoneInfo
@@ -14,6 +13,7 @@ from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.documents.scalars import format_duration
 from aegis_plan.plan.plan import About, Forecast, PlanFinding
 from aegis_plan.plan.schedule import schedule, worst_length
+from aegis_plan.plan.serving import Serving, subjects
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.contract import Ask, RecoveryPoint
 from aegis_plan.stores.specs import spec
@@ -52,15 +52,6 @@ def exposures(documents: Documents, asks: Mapping[str, Ask]) -> tuple[tuple[Fore
     return tuple(forecasts), tuple(findings)
 
 
-@dataclass(frozen=True)
-class Serving:
-    """After which steps everything serves again."""
-
-    stores: Mapping[str, str]
-    services: Mapping[str, tuple[str, ...]]
-    """All of them have to end; none: nothing is done for the service."""
-
-
 def forecast_recovery(
     documents: Documents,
     steps: Sequence[Step],
@@ -72,25 +63,13 @@ def forecast_recovery(
     now: datetime,
     serving: Serving,
 ) -> tuple[tuple[Forecast, ...], tuple[PlanFinding, ...]]:
-    """RTO per tier and service, as usual and at worst; RPO per store.
-
-    A tier is back when its stores, its services and those of more critical tiers serve and traffic was led to them."""
+    """RTO per tier and service, as usual and at worst; RPO per store."""
     watch = Watch(steps, parallel, max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else None)
     zone = ZoneInfo(documents.system.timezone)
-    traffic = [(step.tier, step.id) for step in steps if step.phase == "traffic"]
-    ends = [(watch.tier(name), name) for name in serving.stores.values()]
-    ends += [(documents.services[name].tier, step) for name, after in serving.services.items() for step in after]
-    forecasts = []
-    for tier in sorted({tier for tier, _ in ends}):
-        of_tier = [step for at, step in (*ends, *traffic) if at <= tier]
-        label = documents.tiers[str(tier)].name if str(tier) in documents.tiers else ""
-        subject = f"tier {tier}" + (f" ({label})" if label else "")
-        forecasts.append(watch.back("tier", subject, of_tier, objective(documents, tier, "rto", scenario)))
-    for name, after in serving.services.items():
-        if after:
-            tier = documents.services[name].tier
-            of_service = [*after, *(step for at, step in traffic if at <= tier)]
-            forecasts.append(watch.back("service", name, of_service, objective(documents, tier, "rto", scenario)))
+    forecasts = [
+        watch.back(one.about, one.name, one.after, objective(documents, one.tier, "rto", scenario))
+        for one in subjects(documents, steps, serving)
+    ]
     for name, point in points.items():
         target = objective(documents, tiers[name], "rpo", scenario)
         at = failed_at or now
@@ -142,9 +121,6 @@ class Watch:
         self._worst = schedule(steps, parallel, worst_length)
         self._elapsed = elapsed or 0.0
         self._since = "since the failure" if elapsed is not None else "from now"
-
-    def tier(self, step: str) -> int:
-        return self._steps[step].tier
 
     def back(self, about: About, subject: str, after: Sequence[str], target: timedelta | None) -> Forecast:
         """When a subject is back that serves once all of `after` ended."""

@@ -125,35 +125,6 @@ def service_steps(
     return steps
 
 
-def serving(
-    documents: Documents, names: Sequence[str], accepted: Mapping[str, str], steps: Sequence[Step]
-) -> dict[str, tuple[str, ...]]:
-    """For each service the steps after which it serves: its health gate or its start, else those of what it uses."""
-    known = {step.id for step in steps}
-    own = {
-        name: next((step for step in (f"{name}.health", f"{name}.start") if step in known), "")
-        for name in documents.services
-    }
-    return {name: (own[name],) if own[name] else _behind(documents, name, own, accepted) for name in names}
-
-
-def _behind(documents: Documents, service: str, own: Mapping[str, str], accepted: Mapping[str, str]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    waiting, seen = list(documents.services[service].uses), set()
-    while waiting:
-        name = waiting.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name in accepted:
-            found[accepted[name]] = None
-        elif own.get(name):
-            found[own[name]] = None
-        elif name in documents.services:
-            waiting.extend(documents.services[name].uses)
-    return tuple(sorted(found))
-
-
 def _through(documents: Documents, uses: Sequence[str], last: Mapping[str, str]) -> list[str]:
     """Used services that have a step, looking through those that have none."""
     found: list[str] = []
