@@ -33,6 +33,7 @@ def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
             beside=options.pop("beside"),
             member=options.pop("member"),
             give_up_old_data=options.pop("give_up_old_data"),
+            parallelism=options.pop("parallelism"),
         )
         return function(*args, asked=asked, **options)
 
@@ -52,6 +53,12 @@ def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option("--member", metavar="NAME", help="Restore onto this server of the store."),
             give_up_option,
+            click.option(
+                "--parallelism",
+                metavar="N",
+                type=click.IntRange(1, 1000),
+                help="Run so many steps at once at most (8); the forecast counts with it.",
+            ),
         )
     ):
         wrapped = option(wrapped)

@@ -42,6 +42,7 @@ class Asked:
     member: str | None = None
     only: tuple[str, ...] = ()
     give_up_old_data: bool = False
+    parallelism: int | None = None
 
     @property
     def any(self) -> bool:
@@ -66,6 +67,7 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
         require_known("store", store, documents.stores)
     for site in asked.sites_down:
         require_known("site", site, documents.sites)
+    options: dict[str, Any] = {"parallelism": asked.parallelism} if asked.parallelism else {}
     recovering = asked.scenario or asked.to or asked.before or asked.beside
     if not recovering:
         for name, value in (
@@ -80,7 +82,7 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
                     f"{name} belongs to a recovery",
                     "name what to recover from with --scenario, or where to with --to",
                 )
-        return Intent(kind="protect", stores=asked.stores, sites_down=asked.sites_down)
+        return Intent(kind="protect", stores=asked.stores, sites_down=asked.sites_down, options=options)
     if asked.to and asked.before:
         raise UsageError(
             "options-contradict",
@@ -102,7 +104,6 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
             "--to, --before and --beside need a scenario or a store",
             "add --scenario NAME or --store NAME",
         )
-    options: dict[str, Any] = {}
     if asked.member:
         names = {member for store in documents.stores.values() for member in store.members}
         require_known("member", asked.member, dict.fromkeys(names))

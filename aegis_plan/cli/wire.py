@@ -210,8 +210,16 @@ class World:
         if here is None or not (here.folder / "runs").is_dir():
             return ()
         return tuple(
-            PastDuration(action=action, subject=subject, count=count, seconds=seconds, bytes=size)
-            for action, subject, count, seconds, size in past(here.folder / "runs")
+            PastDuration(
+                action=one.action,
+                subject=one.subject,
+                count=one.times,
+                seconds=one.mean,
+                bytes=one.bytes,
+                p50=one.p50,
+                p95=one.p95,
+            )
+            for one in past(here.folder / "runs")
         )
 
     def close(self) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from aegis_plan.errors import AegisError
 from aegis_plan.journal.entry import Entry
@@ -13,10 +16,32 @@ from aegis_plan.journal.file import NAME, read
 NEWEST = 50
 """Runs that are looked at, newest first: what is older says little of tomorrow."""
 
+ENOUGH = 20
+"""With fewer cases than this the longest of them says more of what may happen than a percentile."""
 
-def past(folder: Path) -> list[tuple[str, str, int, float, int | None]]:
-    """Action, subject, how often, mean seconds and mean bytes (where bytes were told), sorted, from the runs below
-    `folder`. A journal that cannot be trusted is not counted."""
+
+class Past(NamedTuple):
+    """How long one action on one subject took before, in seconds."""
+
+    action: str
+    subject: str
+    times: int
+    mean: float
+    p50: float
+    p95: float
+    bytes: int | None
+    """Mean, where bytes were told."""
+
+
+def p95(values: list[float]) -> float:
+    """The value that 95 of 100 do not exceed, by rank; of fewer than `ENOUGH` the longest."""
+    line = sorted(values)
+    return line[-1] if len(line) < ENOUGH else line[math.ceil(0.95 * len(line)) - 1]
+
+
+def past(folder: Path) -> list[Past]:
+    """How long everything took, sorted by action and subject, from the runs below `folder`. A journal that cannot be
+    trusted is not counted."""
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
     sizes: dict[tuple[str, str], list[int]] = defaultdict(list)
     try:
@@ -33,9 +58,16 @@ def past(folder: Path) -> list[tuple[str, str, int, float, int | None]]:
             if size is not None:
                 sizes[key].append(size)
     return [
-        (action, subject, len(took), sum(took) / len(took), sum(many) // len(many) if (many := sizes[key]) else None)
-        for key in sorted(seconds)
-        for (action, subject), took in [(key, seconds[key])]
+        Past(
+            action=action,
+            subject=subject,
+            times=len(took),
+            mean=sum(took) / len(took),
+            p50=statistics.median(took),
+            p95=p95(took),
+            bytes=sum(many) // len(many) if (many := sizes[action, subject]) else None,
+        )
+        for (action, subject), took in sorted(seconds.items())
     ]
 
 

@@ -75,6 +75,10 @@ class PastDuration(_Frozen):
     """Mean."""
     bytes: int | None = None
     """Mean bytes handled, where bytes count."""
+    p50: float | None = None
+    """The median; None in what older versions wrote."""
+    p95: float | None = None
+    """So long or shorter in 95 of 100 cases; the longest of all where there are fewer than 20."""
 
 
 class Snapshot(_Frozen):

@@ -7,10 +7,10 @@ from typing import Any
 
 from aegis_plan.catalog.holding import Holding, Shelf
 from aegis_plan.documents.model import Documents
-from aegis_plan.observe.snapshot import MemberLook, Snapshot, StoreLook
+from aegis_plan.observe.snapshot import MemberLook, PastDuration, Snapshot, StoreLook
 from aegis_plan.stores.contract import Ask
 
-Durations = Callable[[str, str], tuple[float, int | None, int] | None]
+Durations = Callable[[str, str], PastDuration | None]
 
 
 def asks(
@@ -63,8 +63,8 @@ def store_tiers(documents: Documents) -> dict[str, int]:
 
 
 def durations_of(snapshot: Snapshot) -> Durations:
-    """Past runs by action and subject: mean seconds, mean bytes, count."""
-    known = {(past.action, past.subject): (past.seconds, past.bytes, past.count) for past in snapshot.durations}
+    """Past runs by action and subject."""
+    known = {(past.action, past.subject): past for past in snapshot.durations}
     return lambda action, subject: known.get((action, subject))
 
 

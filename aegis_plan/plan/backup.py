@@ -8,7 +8,7 @@ from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.specs import spec
@@ -49,4 +49,5 @@ def plan_backup(documents: Documents, snapshot: Snapshot, digest: str, tool: str
         findings=unique(tuple(findings)),
         choices=tuple(choices),
         made_at=snapshot.taken_at,
+        parallelism=limit(intent),
     )

@@ -4,13 +4,16 @@ unknown. Pure."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
+from math import inf
 from zoneinfo import ZoneInfo
 
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.documents.scalars import format_duration
-from aegis_plan.plan.plan import Forecast, PlanFinding
+from aegis_plan.plan.plan import About, Forecast, PlanFinding
+from aegis_plan.plan.schedule import schedule, worst_length
+from aegis_plan.plan.serving import Serving, subjects
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.contract import Ask, RecoveryPoint
 from aegis_plan.stores.specs import spec
@@ -40,8 +43,8 @@ def exposures(documents: Documents, asks: Mapping[str, Ask]) -> tuple[tuple[Fore
                     severity="warning",
                     code="rpo-at-risk",
                     summary="more would be lost now than the objective allows",
-                    detail=f"{name}: {_span(exposure.seconds)} {exposure.basis}; at most "
-                    f"{_span(target.total_seconds())} is allowed",
+                    detail=f"{name}: {span(exposure.seconds)} {exposure.basis}; at most "
+                    f"{span(target.total_seconds())} is allowed",
                     hint="apply this plan; where it stays so, archive the log more often or stream it",
                     subject=name,
                 )
@@ -49,62 +52,24 @@ def exposures(documents: Documents, asks: Mapping[str, Ask]) -> tuple[tuple[Fore
     return tuple(forecasts), tuple(findings)
 
 
-def finishes(steps: Sequence[Step]) -> dict[str, tuple[float, tuple[str, ...]]]:
-    """For each step: the seconds until it ends when all run as early as they may, and the steps on the way to it
-    whose length is not known. `steps` are in order."""
-    ends: dict[str, tuple[float, tuple[str, ...]]] = {}
-    for step in steps:
-        begin = 0.0
-        unknown: tuple[str, ...] = ()
-        for need in step.needs:
-            end, behind = ends[need]
-            begin = max(begin, end)
-            if behind and behind != unknown:
-                unknown = behind if not unknown else tuple(dict.fromkeys((*unknown, *behind)))[:50]
-        if step.estimate.seconds is None:
-            unknown = (*unknown, step.id)[:50]
-        ends[step.id] = (begin + (step.estimate.seconds or 0.0), unknown)
-    return ends
-
-
 def forecast_recovery(
     documents: Documents,
     steps: Sequence[Step],
+    parallel: int,
     points: Mapping[str, RecoveryPoint],
     tiers: Mapping[str, int],
     scenario: Scenario | None,
     failed_at: datetime | None,
     now: datetime,
-    serving: frozenset[str],
+    serving: Serving,
 ) -> tuple[tuple[Forecast, ...], tuple[PlanFinding, ...]]:
-    """RTO per tier, from the steps `serving` that have to end before it serves; RPO per store."""
-    ends = finishes(steps)
-    elapsed = max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else 0.0
-    since = "since the failure" if failed_at is not None else "from now"
+    """RTO per tier and service, as usual and at worst; RPO per store."""
+    watch = Watch(steps, parallel, max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else None)
     zone = ZoneInfo(documents.system.timezone)
-    forecasts = []
-    for tier in sorted({step.tier for step in steps if step.id in serving}):
-        of_tier = [ends[step.id] for step in steps if step.tier <= tier and step.id in serving]
-        known = max(end for end, _ in of_tier) + elapsed
-        unknown = list(dict.fromkeys(name for _, names in of_tier for name in names))
-        target = objective(documents, tier, "rto", scenario)
-        label = documents.tiers[str(tier)].name if str(tier) in documents.tiers else ""
-        subject = f"tier {tier}" + (f" ({label})" if label else "")
-        if unknown and (target is None or known <= target.total_seconds()):
-            basis = f"nobody knows yet how long {', '.join(unknown[:3])}"
-            basis += (
-                f" and {len(unknown) - 3} more take"
-                if len(unknown) > 3
-                else (" take" if len(unknown) > 1 else " takes")
-            )
-            if known:
-                basis += f"; the rest takes {_span(known)} {since}"
-            forecasts.append(_forecast(subject, "rto", target, None, basis))
-        else:
-            basis = f"the longest way through the steps, {since}"
-            if unknown:
-                basis = f"at least, {since}; not counting {', '.join(unknown[:3])}"
-            forecasts.append(_forecast(subject, "rto", target, known, basis))
+    forecasts = [
+        watch.back(one.about, one.name, one.after, objective(documents, one.tier, "rto", scenario))
+        for one in subjects(documents, steps, serving)
+    ]
     for name, point in points.items():
         target = objective(documents, tiers[name], "rpo", scenario)
         at = failed_at or now
@@ -113,26 +78,119 @@ def forecast_recovery(
         basis = (
             f"from {_text(point.not_after, zone)} to {label}" if lost else f"nothing is lost that came before {label}"
         )
-        forecasts.append(_forecast(name, "rpo", target, lost, basis))
-    findings = [
-        PlanFinding(
+        forecasts.append(_forecast(name, "rpo", target, lost, basis, about="store"))
+    # A service that misses is why its tier does: once is enough.
+    told = [forecast for forecast in forecasts if forecast.about != "service"]
+    return tuple(forecasts), tuple(finding for one in told for finding in _findings(one))
+
+
+def _findings(forecast: Forecast) -> Iterator[PlanFinding]:
+    if forecast.target is None or forecast.expected is None:
+        return
+    if forecast.verdict == "fail":
+        rto = forecast.objective == "rto"
+        yield PlanFinding(
             severity="breach",
-            code="rto-breach" if forecast.objective == "rto" else "rpo-breach",
+            code="rto-breach" if rto else "rpo-breach",
             summary="the recovery would take longer than the objective allows"
-            if forecast.objective == "rto"
+            if rto
             else "the recovery would lose more than the objective allows",
-            detail=f"{forecast.subject}: {_span(forecast.expected)} expected, {_span(forecast.target)} allowed; "
+            detail=f"{forecast.subject}: {span(forecast.expected)} expected, {span(forecast.target)} allowed; "
             f"{forecast.basis}",
             hint="the plan can be applied; it is the best that can be done now",
             subject=forecast.subject,
         )
-        for forecast in forecasts
-        if forecast.verdict == "fail" and forecast.expected is not None and forecast.target is not None
-    ]
-    return tuple(forecasts), tuple(findings)
+    elif forecast.worst is not None and forecast.worst > forecast.target:
+        yield PlanFinding(
+            severity="warning",
+            code="rto-tight",
+            summary="the objective is met as usual and missed at worst",
+            detail=f"{forecast.subject}: {span(forecast.expected)} expected, {span(forecast.worst)} when every step is "
+            f"as slow as its slowest runs (p95); {span(forecast.target)} is allowed",
+            hint="'aegis explain STEP' tells which steps are on the critical path and how sure their times are",
+            subject=forecast.subject,
+        )
 
 
-def _forecast(subject: str, which: str, target: timedelta | None, expected: float | None, basis: str) -> Forecast:
+class Watch:
+    """The steps of a plan in time, as usual and at worst, counted from the failure where that is known."""
+
+    def __init__(self, steps: Sequence[Step], parallel: int, elapsed: float | None) -> None:
+        self._steps = {step.id: step for step in steps}
+        self._usual = schedule(steps, parallel)
+        self._worst = schedule(steps, parallel, worst_length)
+        self._elapsed = elapsed or 0.0
+        self._since = "since the failure" if elapsed is not None else "from now"
+
+    def back(self, about: About, subject: str, after: Sequence[str], target: timedelta | None) -> Forecast:
+        """When a subject is back that serves once all of `after` ended."""
+        times = [self._usual.steps[name] for name in after]
+        slowest = max(times, key=lambda at: at.end)
+        known = slowest.end + self._elapsed
+        way = self._usual.way(slowest.step, _WAY)
+        unknown = list(dict.fromkeys(name for at in times for name in (*at.late, *((at.step,) if at.unknown else ()))))
+        evidence = _evidence([self._steps[name] for name in dict.fromkeys((*way, *unknown))])
+        if not unknown:
+            # With a limit of concurrency other lengths change the order, which can end a step sooner.
+            worst = max(self._worst.steps[name].end for name in after) + self._elapsed
+            basis = f"the longest way through the steps, {self._since}"
+            measured = any(self._steps[name].estimate.worst is not None for name in way)
+            shown = max(worst, known) if measured or worst > known else None
+            return _forecast(subject, "rto", target, known, basis, about, shown, evidence)
+        if target is not None and known > target.total_seconds():
+            basis = f"at least, {self._since}; not counting {', '.join(unknown[:3])}"
+            return _forecast(subject, "rto", target, known, basis, about, None, evidence)
+        many = len(unknown) > 3
+        basis = f"nobody knows yet how long {', '.join(unknown[:3])}"
+        basis += f" and {len(unknown) - 3} more" if many else ""
+        basis += " take" if len(unknown) > 1 else " takes"
+        if known:
+            basis += f"; the rest takes {span(known)} {self._since}"
+        return _forecast(subject, "rto", target, None, basis, about, None, evidence)
+
+
+_WAY = 1000
+"""So many steps of a way are looked at for what it rests on."""
+_TOLD = 5
+"""So many steps tell what a forecast rests on: the longest, and those of unknown length."""
+
+
+def _evidence(steps: Sequence[Step]) -> tuple[str, ...]:
+    """What the times of these steps rest on, the weightiest first."""
+    weighty = sorted(
+        (step for step in steps if step.estimate.seconds is None or step.estimate.seconds > 0),
+        key=lambda step: -(inf if step.estimate.seconds is None else step.estimate.seconds),
+    )
+    told = [f"{step.id}: {evidence(step)}" for step in weighty[:_TOLD]]
+    rest = sum(step.estimate.seconds or 0.0 for step in weighty[_TOLD:])
+    if len(weighty) > _TOLD:
+        told.append(f"{len(weighty) - _TOLD} more steps, together {span(rest)}")
+    return tuple(told)
+
+
+def evidence(step: Step) -> str:
+    """How long a step takes and how that is known: `2 min, measured 3 times (p50 2 min, p95 4 min)`."""
+    estimate = step.estimate
+    if estimate.seconds is None:
+        return "waits for a person, nobody knows how long" if step.approve else "unknown"
+    text = f"{span(estimate.seconds)}, {estimate.basis}"
+    if estimate.worst is not None:
+        text += f" (p50 {span(estimate.seconds)}, p95 {span(estimate.worst)})"
+    if step.approve and not estimate.basis.startswith("declared"):
+        text += ", and waits for a person, nobody knows how long"
+    return text
+
+
+def _forecast(
+    subject: str,
+    which: str,
+    target: timedelta | None,
+    expected: float | None,
+    basis: str,
+    about: About = "store",
+    worst: float | None = None,
+    evidence: tuple[str, ...] = (),
+) -> Forecast:
     seconds = target.total_seconds() if target is not None else None
     verdict = "not_configured"
     if seconds is not None:
@@ -140,16 +198,19 @@ def _forecast(subject: str, which: str, target: timedelta | None, expected: floa
     return Forecast.model_validate(
         {
             "subject": subject,
+            "about": about,
             "objective": which,
             "target": seconds,
             "expected": expected,
+            "worst": worst,
             "basis": basis,
+            "evidence": evidence,
             "verdict": verdict,
         }
     )
 
 
-def _span(seconds: float | None) -> str:
+def span(seconds: float | None) -> str:
     """For people: `1 h 30 min`."""
     exact = format_duration(timedelta(seconds=round(seconds or 0)))
     return re.sub(r"(\d+)([a-z]+)", r"\1 \2 ", exact).replace(" m ", " min ").rstrip()

@@ -32,17 +32,26 @@ class PlanFinding(_Frozen):
     """`file:line:column`, where there is one."""
 
 
+About = Literal["", "tier", "service", "store"]
+
+
 class Forecast(_Frozen):
     """What the plan promises against one objective of one subject."""
 
     subject: str
+    about: About = ""
+    """What kind of thing the subject is; empty in what older versions wrote."""
     objective: Literal["rto", "rpo"]
     target: float | None
     """Seconds; None when none is declared."""
     expected: float | None
     """Seconds; None is unknown."""
+    worst: float | None = None
+    """Seconds when every step takes its p95; None where nothing was measured, or it is not known."""
     basis: str
     """How it was found, or why it is not known."""
+    evidence: tuple[str, ...] = ()
+    """What the weightiest of the times behind it rest on."""
     verdict: Literal["pass", "fail", "could_not_verify", "not_configured"]
 
 
@@ -96,3 +105,9 @@ class Plan(_Frozen):
     @property
     def breached(self) -> bool:
         return any(finding.severity == "breach" for finding in self.findings)
+
+
+def limit(intent: Intent) -> int:
+    """How many steps run at once in a plan with this intent."""
+    asked = intent.options.get("parallelism")
+    return asked if isinstance(asked, int) and asked >= 1 else PARALLEL

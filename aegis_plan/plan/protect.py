@@ -7,7 +7,7 @@ from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.specs import spec
 
@@ -40,6 +40,7 @@ def plan_protection(
         forecasts=forecasts,
         choices=tuple(choices),
         made_at=snapshot.taken_at,
+        parallelism=limit(asked),
     )
 
 

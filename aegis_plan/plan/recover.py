@@ -11,9 +11,10 @@ from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.asks import asks, durations_of, store_tiers
 from aegis_plan.plan.forecast import forecast_recovery
 from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
+from aegis_plan.plan.serving import Serving, serves, serving
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.contract import RecoveryPoint, Target
 from aegis_plan.stores.specs import spec
@@ -54,8 +55,9 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         if recipe.point is not None:
             points[name] = recipe.point
         if recipe.steps:
-            accepted[name] = _serves(recipe.steps)
+            accepted[name] = serves(recipe.steps)
     home = _home(documents, steps, down)
+    hanging: tuple[str, ...] = ()
     if not intent.beside:
         hanging = dependents(documents, names, scenario.affects.services if scenario is not None else ())
         steps.extend(service_steps(documents, hanging, accepted, home, down, past))
@@ -68,9 +70,10 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         findings.append(
             PlanFinding(severity="error", code=error.code, summary=error.summary, detail=error.detail, hint=error.hint)
         )
-    serving = frozenset((*accepted.values(), *(step.id for step in line if step.gate)))
+    parallel = limit(intent)
+    served = Serving(accepted, serving(documents, hanging, accepted, line)) if line else Serving({}, {})
     forecasts, breaches = forecast_recovery(
-        documents, line, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, serving
+        documents, line, parallel, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, served
     )
     return Plan(
         tool=tool,
@@ -84,6 +87,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         forecasts=forecasts,
         choices=tuple(choices),
         made_at=snapshot.taken_at,
+        parallelism=parallel,
     )
 
 
@@ -154,15 +158,6 @@ def _target(intent: Intent) -> Target:
 
 def _beside(folder: str, store: str, count: int) -> str:
     return folder if count == 1 else f"{folder.rstrip('/')}/{store}"
-
-
-def _serves(steps: tuple[Step, ...]) -> str:
-    """The step after which the store serves again: the acceptance, or the proof of a restore beside."""
-    for action in ("accept", "start-server", "replay"):
-        for step in steps:
-            if step.action == action:
-                return step.id
-    return steps[-1].id
 
 
 def _home(documents: Documents, steps: list[Step], down: tuple[str, ...]) -> str:

@@ -28,6 +28,12 @@ def expected_length(step: Step) -> tuple[float, bool]:
     return _length(step, step.estimate.seconds)
 
 
+def worst_length(step: Step) -> tuple[float, bool]:
+    """The same where the step is as slow as its slowest runs (p95); what was not measured takes as long as expected."""
+    estimate = step.estimate
+    return _length(step, estimate.worst if estimate.worst is not None else estimate.seconds)
+
+
 def _length(step: Step, seconds: float | None) -> tuple[float, bool]:
     if seconds is None:
         return 0.0, False
@@ -86,7 +92,15 @@ class Schedule:
 
     @property
     def exact(self) -> bool:
+        """Whether all times are known."""
         return not self.unknown
+
+    def way(self, step: str, most: int | None = None) -> tuple[str, ...]:
+        """The steps of which each lets the next begin, up to and with `step`; the last `most` of them."""
+        found = [step]
+        while (before := self.steps[found[-1]].binding) and (most is None or len(found) < most):
+            found.append(before)
+        return tuple(reversed(found))
 
 
 def schedule(plan: Plan | Sequence[Step], parallel: int | None = None, length: Length = expected_length) -> Schedule:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from aegis_plan.documents.model import Documents, OwnStep, Scenario
 from aegis_plan.plan.asks import Durations
 from aegis_plan.plan.plan import Intent
-from aegis_plan.plan.step import PHASES, Estimate, Phase, Step, new_step
+from aegis_plan.plan.step import PHASES, Estimate, Phase, Step, measured, new_step
 
 
 def concerned(documents: Documents, intent: Intent, scenario: Scenario | None) -> tuple[str, ...]:
@@ -197,12 +197,14 @@ def own_steps(
     return [*waiting, *made]
 
 
-def _estimate(durations: Durations, action: str, subject: str, declared: timedelta | None) -> Estimate:
-    """What was measured goes before what was declared."""
+def _estimate(
+    durations: Durations, action: str, subject: str, declared: timedelta | None, person: bool = False
+) -> Estimate:
+    """What was measured goes before what was declared, unless a `person` is waited for: a site measures only what
+    comes after their answer."""
     past = durations(action, subject)
-    if past is not None:
-        seconds, _, count = past
-        return Estimate(seconds=seconds, basis=f"measured {'once' if count == 1 else f'{count} times'}")
+    if past is not None and (not person or (declared is None and action != "manual")):
+        return measured(past)
     return Estimate(seconds=declared.total_seconds(), basis="declared") if declared is not None else Estimate()
 
 
@@ -237,8 +239,10 @@ def _own(
     if own.run is not None:
         params["timeout"] = timeout
     site = own.site or home
+    action = "command" if own.run is not None else "manual"
+    approve = own.approve or ("" if own.run is not None else "is it done?")
     return new_step(
-        "command" if own.run is not None else "manual",
+        action,
         id=identity,
         title=own.manual or name.replace("-", " "),
         reason="a step of the scenario's own",
@@ -250,8 +254,8 @@ def _own(
         declared=(f"sites/{site}",) if site in documents.sites else (),
         needs=needs,
         reversible=own.undo is not None,
-        approve=own.approve or ("" if own.run is not None else "is it done?"),
+        approve=approve,
         on_error=own.on_error,
-        estimate=_estimate(durations, "command" if own.run is not None else "manual", name, own.estimate),
+        estimate=_estimate(durations, action, name, own.estimate, bool(approve)),
         seconds=timeout,
     )

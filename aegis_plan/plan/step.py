@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis_plan.actions.spec import ACTIONS
+from aegis_plan.observe.snapshot import PastDuration
 
 Phase = Literal["protect", "declare", "isolate", "data", "services", "verify", "traffic", "notify"]
 """Where a step belongs within its tier, in this order."""
@@ -37,10 +38,28 @@ class Estimate(_Frozen):
     """How long a step is expected to take, and how we know."""
 
     seconds: float | None = None
-    """None is unknown."""
+    """What is expected: the median where it was measured. None is unknown."""
     basis: str = "unknown"
-    """`declared`, `measured n times`, `from size`, `unknown`."""
+    """`declared`, `measured n times`, `from size, measured n times`, `unknown`."""
     bytes: int | None = None
+    worst: float | None = None
+    """The 95th percentile where it was measured (the longest, where that was seldom); None is not known."""
+    count: int = 0
+    """How often it was measured."""
+
+
+def measured(past: PastDuration, size: int | None = None) -> Estimate:
+    """What past runs say; in proportion to `size` where both sizes are known."""
+    times = "once" if past.count == 1 else f"{past.count} times"
+    usual = past.p50 if past.p50 is not None else past.seconds
+    by_size = size / past.bytes if size and past.bytes else 1.0
+    return Estimate(
+        seconds=usual * by_size,
+        basis=f"from size, measured {times}" if size and past.bytes else f"measured {times}",
+        bytes=size,
+        worst=past.p95 * by_size if past.p95 is not None else None,
+        count=past.count,
+    )
 
 
 class Step(_Frozen):

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis_plan.plan.plan import Forecast, Plan, PlanFinding
+from aegis_plan.plan.schedule import schedule
 from aegis_plan.plan.step import Step
 from aegis_plan.report.terminal import indented, letters, moment, span
 
@@ -171,16 +172,40 @@ def _show_step(number: int, step: Step, sites: bool, out: Console) -> None:
 def _show_forecasts(forecasts: tuple[Forecast, ...], out: Console) -> None:
     out.print()
     out.print(Text("Forecast", style="head"))
-    subject_width = max(len(row.subject) for row in forecasts)
-    for row in forecasts:
+    shown, left = _told(forecasts)
+    subject_width = max(len(row.subject) for row in shown)
+    for row in shown:
         word, style = VERDICTS[row.verdict]
         objective = row.objective.upper()
         target = f"{objective} {span(row.target)}" if row.target is not None else f"no {objective}"
         meaning = "back in" if row.objective == "rto" else "loses"
         line = Text(f"  {row.subject:<{subject_width}}  {meaning:<7} {span(row.expected):<12} {target:<13} ")
         line.append(word, style=style)
+        if row.worst is not None and row.expected is not None:
+            late = row.target is not None and row.worst > row.target
+            line.append(f", {span(row.worst)} at worst (p95)", style="warn" if late else "quiet")
         out.print(line)
+        if row.about == "service":
+            continue
         indented(out, Text(letters(out, row.basis), style="quiet"), 4)
+        for told in row.evidence:
+            indented(out, Text(letters(out, told), style="quiet"), 6)
+    if left:
+        indented(out, Text(f"{left} more services; --json has them all", style="quiet"), 2)
+
+
+_SERVICES = 12
+"""So many services are shown with their own time; of more, those that miss or are least sure."""
+
+
+def _told(forecasts: tuple[Forecast, ...]) -> tuple[list[Forecast], int]:
+    services = [row for row in forecasts if row.about == "service"]
+    if len(services) <= _SERVICES:
+        return list(forecasts), 0
+    grave = {"fail": 0, "could_not_verify": 1}
+    worst = sorted(services, key=lambda row: (grave.get(row.verdict, 2), -(row.expected or 0.0)))[:_SERVICES]
+    kept = {row.subject for row in worst}
+    return [row for row in forecasts if row.about != "service" or row.subject in kept], len(services) - _SERVICES
 
 
 def counts(plan: Plan) -> dict[str, int]:
@@ -193,12 +218,9 @@ def counts(plan: Plan) -> dict[str, int]:
 
 
 def expected(plan: Plan) -> tuple[float, int]:
-    """Seconds along the longest way through the known estimates, and how many steps have none."""
-    ends: dict[str, float] = {}
-    for step in plan.steps:
-        begin = max((ends.get(need, 0.0) for need in step.needs), default=0.0)
-        ends[step.id] = begin + (step.estimate.seconds or 0.0)
-    return max(ends.values(), default=0.0), sum(1 for step in plan.steps if step.estimate.seconds is None)
+    """Seconds until the last step ends, as far as lengths are known, and how many steps have none."""
+    found = schedule(plan)
+    return found.total, len(found.unknown)
 
 
 def summary(plan: Plan) -> str:

@@ -66,7 +66,7 @@ class Executor:
         break_glass: str = "",
         approved: str = "",
         lock_timeout: float = 0.0,
-        parallel: int = 8,
+        parallel: int | None = None,
         mirror_limit: float = 30.0,
         stop_grace: float = 300.0,
     ) -> None:
@@ -80,7 +80,7 @@ class Executor:
         self._snapshot, self._look, self._documents_digest = snapshot, look, documents_digest
         self._kept = kept or write(plan)
         self._mirror, self._break_glass, self._approved = mirror, break_glass, approved
-        self._lock_timeout, self._parallel = lock_timeout, parallel
+        self._lock_timeout, self._parallel = lock_timeout, parallel or plan.parallelism
         self._mirror_limit, self._grace = mirror_limit, stop_grace
         self._who, self._host = who or getpass.getuser(), socket.gethostname()
         self._desk = Desk(approve)

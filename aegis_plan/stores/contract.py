@@ -16,7 +16,7 @@ from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.documents.model import Documents, Store
 
 if TYPE_CHECKING:
-    from aegis_plan.observe.snapshot import StoreLook
+    from aegis_plan.observe.snapshot import PastDuration, StoreLook
     from aegis_plan.plan.plan import PlanFinding
     from aegis_plan.plan.step import Step
 
@@ -94,8 +94,8 @@ class Ask:
     look: StoreLook
     now: datetime
     tier: int
-    durations: Callable[[str, str], tuple[float, int | None, int] | None] = lambda _action, _subject: None
-    """Action and subject to mean seconds, mean bytes and count of past runs, or None."""
+    durations: Callable[[str, str], PastDuration | None] = lambda _action, _subject: None
+    """Action and subject to how long that took in past runs, or None."""
     stream: Mapping[str, Any] | None = None
     """What a site's daemon says of this store's log stream; None where none streams it."""
     sites_down: tuple[str, ...] = ()

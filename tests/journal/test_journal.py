@@ -181,7 +181,7 @@ def test_the_past_counts_what_succeeded_in_journals_that_can_be_trusted(tmp_path
             journal.append([sent("k1"), ended("k1", "done", seconds), sent("k2"), ended("k2", "failed", 59)])
     path = tmp_path / "r3" / NAME
     path.write_bytes(path.read_bytes().replace(b"12:00:50", b"12:00:51"))
-    assert past(tmp_path) == [("backup", "db", 2, 15.0, 100)]
+    assert past(tmp_path) == [("backup", "db", 2, 15.0, 15.0, 20.0, 100)]
     assert past(tmp_path / "none") == []
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from aegis_plan.documents.model import Backup
 from aegis_plan.observe.snapshot import Facts, MemberLook
 from aegis_plan.plan.plan import PlanFinding
-from aegis_plan.plan.step import Estimate, Fact
+from aegis_plan.plan.step import Estimate, Fact, measured
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.postgresql.chains import Chain, LineageArchive, set_timeline
 from aegis_plan.stores.postgresql.continuity import furthest
@@ -96,13 +96,7 @@ def fact(facts: Facts, name: str) -> Fact:
 def estimate(ask: Ask, action: str, size: int | None = None) -> Estimate:
     """From earlier runs where there are any, by size where both sizes are known."""
     past = ask.durations(action, ask.name)
-    if past is None:
-        return Estimate(bytes=size)
-    seconds, mean, count = past
-    times = "once" if count == 1 else f"{count} times"
-    if size and mean:
-        return Estimate(seconds=seconds * size / mean, basis=f"from size, measured {times}", bytes=size)
-    return Estimate(seconds=seconds, basis=f"measured {times}", bytes=size)
+    return measured(past, size) if past is not None else Estimate(bytes=size)
 
 
 def problem(ask: Ask, severity: str, code: str, summary: str, detail: str = "", hint: str = "") -> PlanFinding:

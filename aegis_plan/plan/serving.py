@@ -1,0 +1,109 @@
+"""After which steps of a plan everything serves again: stores, the services on them, and tiers as a whole. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aegis_plan.documents.model import Documents
+from aegis_plan.plan.plan import About, Plan
+from aegis_plan.plan.services import dependents
+from aegis_plan.plan.step import Step
+
+SERVES = ("accept", "start-server", "replay")
+"""The step after which a store serves: the acceptance, or the proof of a restore beside."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """After which steps everything serves again."""
+
+    stores: Mapping[str, str]
+    services: Mapping[str, tuple[str, ...]]
+    """All of them have to end; none: nothing is done for the service."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that has an RTO, and the steps that all have to end before it is back."""
+
+    about: About
+    name: str
+    tier: int
+    after: tuple[str, ...]
+
+
+def serves(steps: Sequence[Step]) -> str:
+    """The step of one store after which it serves."""
+    for action in SERVES:
+        for step in steps:
+            if step.action == action:
+                return step.id
+    return steps[-1].id
+
+
+def serving_of(plan: Plan) -> Serving:
+    """The same for a whole plan; nothing for one that brings nothing back."""
+    if plan.intent.kind not in ("recover", "restore") or not plan.steps:
+        return Serving({}, {})
+    of_store: dict[str, list[Step]] = {}
+    for step in plan.steps:
+        if step.subject in plan.documents.stores:
+            of_store.setdefault(step.subject, []).append(step)
+    accepted = {name: serves(steps) for name, steps in of_store.items()}
+    if plan.intent.beside:
+        return Serving(accepted, {})
+    scenario = plan.documents.scenarios.get(plan.intent.scenario)
+    also = scenario.affects.services if scenario is not None else ()
+    names = dependents(plan.documents, tuple(sorted(accepted)), also)
+    return Serving(accepted, serving(plan.documents, names, accepted, plan.steps))
+
+
+def subjects(documents: Documents, steps: Sequence[Step], found: Serving) -> tuple[Subject, ...]:
+    """Everything that has an RTO: tiers, then services.
+
+    A tier is back when its stores, its services and those of more critical tiers serve and traffic was led to them."""
+    tiers = {step.id: step.tier for step in steps}
+    traffic = [(step.tier, step.id) for step in steps if step.phase == "traffic"]
+    ends = [(tiers[name], name) for name in found.stores.values()]
+    ends += [(documents.services[name].tier, step) for name, after in found.services.items() for step in after]
+    made = []
+    for tier in sorted({tier for tier, _ in ends}):
+        label = documents.tiers[str(tier)].name if str(tier) in documents.tiers else ""
+        after = tuple(dict.fromkeys(step for at, step in (*ends, *traffic) if at <= tier))
+        made.append(Subject("tier", f"tier {tier}" + (f" ({label})" if label else ""), tier, after))
+    for name, own in found.services.items():
+        if own:
+            tier = documents.services[name].tier
+            after = (*own, *(step for at, step in traffic if at <= tier))
+            made.append(Subject("service", name, tier, after))
+    return tuple(made)
+
+
+def serving(
+    documents: Documents, names: Sequence[str], accepted: Mapping[str, str], steps: Sequence[Step]
+) -> dict[str, tuple[str, ...]]:
+    """For each service the steps after which it serves: its health gate or its start, else those of what it uses."""
+    known = {step.id for step in steps}
+    own = {
+        name: next((step for step in (f"{name}.health", f"{name}.start") if step in known), "")
+        for name in documents.services
+    }
+    return {name: (own[name],) if own[name] else _behind(documents, name, own, accepted) for name in names}
+
+
+def _behind(documents: Documents, service: str, own: Mapping[str, str], accepted: Mapping[str, str]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    waiting, seen = list(documents.services[service].uses), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in accepted:
+            found[accepted[name]] = None
+        elif own.get(name):
+            found[own[name]] = None
+        elif name in documents.services:
+            waiting.extend(documents.services[name].uses)
+    return tuple(sorted(found))
