@@ -15,6 +15,7 @@ from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.step import Step
+from aegis_plan.plan.unbuilt import refusals
 from aegis_plan.stores.contract import RecoveryPoint, Target
 from aegis_plan.stores.specs import spec
 
@@ -68,6 +69,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         findings.append(
             PlanFinding(severity="error", code=error.code, summary=error.summary, detail=error.detail, hint=error.hint)
         )
+    findings.extend(refusals(line))
     serving = frozenset((*accepted.values(), *(step.id for step in line if step.gate)))
     forecasts, breaches = forecast_recovery(
         documents, line, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, serving
@@ -158,7 +160,7 @@ def _beside(folder: str, store: str, count: int) -> str:
 
 def _serves(steps: tuple[Step, ...]) -> str:
     """The step after which the store serves again: the acceptance, or the proof of a restore beside."""
-    for action in ("accept", "start-server", "replay"):
+    for action in ("accept", "swap", "compare", "start-server", "replay"):
         for step in steps:
             if step.action == action:
                 return step.id
