@@ -26,7 +26,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 CHECKED = {"$ref", "anyOf", "oneOf", "type", "enum", "const", "pattern", "minimum", "maximum", "required"} | {
     "properties", "additionalProperties", "propertyNames", "items", "minItems"
 }  # fmt: skip
-SILENT = {"title", "description", "default", "examples", "$defs", "$schema", "$id", "discriminator"}
+SILENT = {"title", "description", "default", "examples", "$defs", "$schema", "$id", "discriminator", "x-experimental"}
 
 
 def refusals(value: Any, wanted: dict[str, Any], whole: dict[str, Any], path: str = "") -> list[str]:

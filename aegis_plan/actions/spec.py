@@ -28,6 +28,8 @@ class ActionSpec:
     """Seconds before the first retry; doubles."""
     timeout: float = 24 * 3600.0
     """Seconds, unless the documents say otherwise."""
+    built: bool = True
+    """Whether this version has code that does it. What is not built can be planned and looked at, never applied."""
 
 
 _SPECS = (
@@ -48,6 +50,9 @@ _SPECS = (
     ActionSpec("swap", "put the restored data in place", "-/+", reversible=True, destructive=True, retries=0),
     ActionSpec("start-server", "start the server", "~", reversible=True, retries=1),
     ActionSpec("accept", "accept the restored data", "~", reversible=False, retries=1),
+    ActionSpec("verify", "verify what was backed up", "<=", reversible=True, retries=1, built=False),
+    ActionSpec("load", "load restored data", "+", reversible=True, retries=1, built=False),
+    ActionSpec("compare", "compare with what was backed up", "<=", reversible=True, retries=1, built=False),
     ActionSpec("health", "wait until healthy", "<=", reversible=True, retries=0, timeout=600.0),
     ActionSpec("command", "run a command", "~", reversible=True, repeatable=False, retries=0, timeout=3600.0),
     ActionSpec("manual", "a person acts", "~", reversible=True, repeatable=False, retries=0),

@@ -21,6 +21,7 @@ def schema() -> dict[str, Any]:
     """The schema, with a description for every key that has one in the model."""
     made = _taken(Documents)
     definitions: dict[str, Any] = made["$defs"]
+    servers: list[dict[str, str]] = []
     for engine in ENGINES:
         fields = server_fields(engine)
         if fields is not None:
@@ -28,11 +29,11 @@ def schema() -> dict[str, Any]:
             definitions.update(of_engine.pop("$defs", {}))
             name = f"{engine.capitalize()}Server"
             definitions[name] = of_engine
-            server = definitions["Member"]["properties"]["server"]
-            definitions["Member"]["properties"]["server"] = {
-                "anyOf": [{"$ref": f"#/$defs/{name}"}],
-                "description": server.get("description", "Fields of the engine."),
-            }
+            servers.append({"$ref": f"#/$defs/{name}"})
+    definitions["Member"]["properties"]["server"] = {
+        "anyOf": servers,
+        "description": "How the server runs on its host: the fields of its engine.",
+    }
     definitions["Store"]["properties"]["engine"] = {
         "enum": list(ENGINES),
         "description": "The kind of database.",

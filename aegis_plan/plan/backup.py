@@ -11,6 +11,7 @@ from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.step import Step
+from aegis_plan.plan.unbuilt import refusals
 from aegis_plan.stores.specs import spec
 
 METHODS = ("full", "incremental", "log")
@@ -38,6 +39,7 @@ def plan_backup(documents: Documents, snapshot: Snapshot, digest: str, tool: str
             steps.extend(recipe.steps)
             findings.extend(recipe.findings)
             choices.extend(recipe.choices)
+    findings.extend(refusals(steps))
     return Plan(
         tool=tool,
         system=documents.system.name,

@@ -9,6 +9,7 @@ from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.step import Step
+from aegis_plan.plan.unbuilt import left_out
 from aegis_plan.stores.specs import spec
 
 
@@ -23,8 +24,12 @@ def plan_protection(
     choices: list[str] = []
     questions = asks(documents, snapshot, names, asked.sites_down)
     for ask in questions.values():
-        recipe = spec(ask.store.engine).protect(ask)
-        steps.extend(recipe.steps)
+        engine = spec(ask.store.engine)
+        recipe = engine.protect(ask)
+        if engine.built:
+            steps.extend(recipe.steps)
+        elif ask.store.backup is not None:
+            findings.append(left_out(ask.name, engine.engine, recipe.steps))
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
     forecasts, breaches = exposures(documents, questions)

@@ -16,6 +16,7 @@ from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.serving import Serving, serves, serving
 from aegis_plan.plan.step import Step
+from aegis_plan.plan.unbuilt import refusals
 from aegis_plan.stores.contract import RecoveryPoint, Target
 from aegis_plan.stores.specs import spec
 
@@ -70,6 +71,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         findings.append(
             PlanFinding(severity="error", code=error.code, summary=error.summary, detail=error.detail, hint=error.hint)
         )
+    findings.extend(refusals(line))
     parallel = limit(intent)
     served = Serving(accepted, serving(documents, hanging, accepted, line)) if line else Serving({}, {})
     forecasts, breaches = forecast_recovery(

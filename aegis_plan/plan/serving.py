@@ -10,7 +10,7 @@ from aegis_plan.plan.plan import About, Plan
 from aegis_plan.plan.services import dependents
 from aegis_plan.plan.step import Step
 
-SERVES = ("accept", "start-server", "replay")
+SERVES = ("accept", "swap", "compare", "start-server", "replay")
 """The step after which a store serves: the acceptance, or the proof of a restore beside."""
 
 

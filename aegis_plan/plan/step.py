@@ -105,6 +105,8 @@ class Step(_Frozen):
     on_error: Literal["stop", "continue"] = "stop"
     gate: bool = False
     """A health gate: service and traffic steps of lower tiers wait for it."""
+    built: bool = True
+    """Whether the version that made the plan could do it; a plan with one that it could not is never applied."""
 
 
 def new_step(action: str, *, seconds: float | None = None, **fields: Any) -> Step:
@@ -120,6 +122,7 @@ def new_step(action: str, *, seconds: float | None = None, **fields: Any) -> Ste
         "destructive": spec.destructive,
         "repeatable": spec.repeatable,
         "scratch": spec.scratch,
+        "built": spec.built,
         "retries": spec.retries,
         "retry_delay": spec.retry_delay,
         "timeout": seconds if seconds is not None else spec.timeout,

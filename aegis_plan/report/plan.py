@@ -164,6 +164,8 @@ def _show_step(number: int, step: Step, sites: bool, out: Console) -> None:
     grid.add_row(str(number), Text(step.symbol, style=STYLES.get(step.symbol, "")), body, Text(place + when, "quiet"))
     out.print(grid)
     below = Text(letters(out, step.reason), style="quiet")
+    if not step.built:
+        below.append("\n" + letters(out, "not built yet: cannot be applied"), style="bad")
     if step.approve:
         below.append("\n" + letters(out, f"waits for approval: {step.approve}"), style="warn")
     out.print(Padding(below, (0, 0, 0, 9), expand=False), width=width)
@@ -231,6 +233,10 @@ def summary(plan: Plan) -> str:
     if not plan.steps:
         if plan.intent.kind == "protect" and not any(store.backup for store in plan.documents.stores.values()):
             return "Nothing to protect: the documents declare no store with a backup. 'aegis help documents' shows how."
+        open_ = [finding.subject for finding in plan.findings if finding.code == "store-not-protected"]
+        if plan.intent.kind == "protect" and open_:
+            those = "is" if len(open_) == 1 else "are"
+            return f"Nothing that this version could do, and {', '.join(open_)} {those} NOT protected, see above."
         if plan.intent.kind == "protect":
             return f"No changes. The protection of {plan.system} matches the documents."
         return "No changes. There is nothing to do."

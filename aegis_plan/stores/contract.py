@@ -129,6 +129,8 @@ class StoreSpec(Protocol):
 
     engine: str
     modes: Modes
+    built: bool
+    """Whether this version has a driver that acts; without one its steps are planned and never applied."""
 
     def check(self, name: str, store: Store) -> Sequence[tuple[tuple[str | int, ...], str, str]]:
         """Problems of the engine's own fields: path within the store, message, hint."""

@@ -13,6 +13,14 @@ def driver(engine: str) -> Driver:
         from aegis_plan.stores.postgresql.driver import DRIVER
 
         return DRIVER
+    if engine in ENGINES:
+        raise AegisError(
+            "engine-not-built",
+            "this version cannot act on this kind of store",
+            f"documents may declare stores of '{engine}' in full; nothing looks at them, backs them up "
+            "or restores them yet",
+            "protect it by other means until then; such a store counts as unprotected",
+        )
     raise AegisError(
         "engine-unknown",
         "no such engine",

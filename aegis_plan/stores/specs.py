@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.contract import StoreSpec
 
-ENGINES: tuple[str, ...] = ("postgresql",)
+ENGINES: tuple[str, ...] = ("postgresql", "neo4j", "milvus")
 
 
 def spec(engine: str) -> StoreSpec:
@@ -18,6 +18,14 @@ def spec(engine: str) -> StoreSpec:
         from aegis_plan.stores.postgresql.spec import SPEC
 
         return SPEC
+    if engine == "neo4j":
+        from aegis_plan.stores.neo4j.spec import SPEC as NEO4J
+
+        return NEO4J
+    if engine == "milvus":
+        from aegis_plan.stores.milvus.spec import SPEC as MILVUS
+
+        return MILVUS
     from difflib import get_close_matches
 
     near = get_close_matches(engine, ENGINES, n=1, cutoff=0.5)
@@ -35,4 +43,12 @@ def server_fields(engine: str) -> type[BaseModel] | None:
         from aegis_plan.stores.postgresql.model import Server
 
         return Server
+    if engine == "neo4j":
+        from aegis_plan.stores.neo4j.model import Server as Neo4jServer
+
+        return Neo4jServer
+    if engine == "milvus":
+        from aegis_plan.stores.milvus.model import Server as MilvusServer
+
+        return MilvusServer
     return None

@@ -26,11 +26,31 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_source_plan_loads_whole_and_without_warnings() -> None:
     loaded = load(PLAN)
-    assert len(loaded.documents.services) == 9
-    assert set(loaded.documents.scenarios) == {"datacenter-outage", "database-failure", "ransomware"}
-    assert loaded.warnings == ()
-    assert str(loaded.place("stores/policy-db/backup/log/retain")).endswith("stores.yaml:31:47")
+    said = loaded.documents
+    assert len(said.services) == 9
+    assert set(said.scenarios) == {"datacenter-outage", "database-failure", "ransomware"}
+    assert {store.engine for store in said.stores.values()} == {"postgresql", "neo4j", "milvus"}
+    assert {repository.kind for repository in said.repositories.values()} == {"local", "s3", "azure"}
+    assert (len(said.team), len(said.drills), len(said.monitors)) == (6, 3, 4)
+    assert {finding.code for finding in loaded.warnings} == {"section-experimental"}
+    assert str(loaded.place("stores/policy-db/backup/log/retain")).endswith("stores.yaml:28:47")
     assert loaded.place("stores/none") is None
+
+
+def test_the_source_plan_says_when_each_backup_is_taken_and_how_long_it_is_kept() -> None:
+    told = {
+        (name, kind): (given.schedule, given.retain.days)
+        for name, store in load(PLAN).documents.stores.items()
+        for kind in ("full", "incremental", "log")
+        if store.backup and (given := getattr(store.backup, kind)) and given.retain
+    }
+    assert told == {
+        ("policy-db", "full"): ("0 2 * * 0", 28),
+        ("policy-db", "incremental"): ("0 2 * * 1-6", 7),
+        ("policy-db", "log"): ("*/15 * * * *", 3),
+        ("policy-graph", "full"): ("0 3 * * *", 7),
+        ("policy-vectors", "full"): ("0 4 * * *", 7),
+    }
 
 
 def test_the_digest_is_that_of_the_model_and_not_of_the_text(folder: Path) -> None:

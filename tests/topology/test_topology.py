@@ -36,8 +36,18 @@ def test_the_source_plan_comes_back_by_tier() -> None:
     assert order.index("stores/policy-db") < order.index("services/user-authentication")
     assert topology.dependents("user-authentication") == ("services/data-pipeline",)
     assert len(topology.dependents("policy-db")) == 9
-    assert len(topology.dependents("seoul")) == 10
-    assert topology.needs("data-pipeline") == ("stores/policy-db", "services/user-authentication")
+    assert topology.dependents("policy-vectors") == (
+        "services/recommendation-engine",
+        "services/data-pipeline",
+        "services/notification-service",
+    )
+    assert len(topology.dependents("seoul")) == 12
+    assert topology.needs("data-pipeline") == (
+        "stores/policy-db",
+        "services/user-authentication",
+        "stores/policy-graph",
+        "stores/policy-vectors",
+    )
 
 
 def test_a_store_takes_the_tier_of_its_most_critical_user() -> None:

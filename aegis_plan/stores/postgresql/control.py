@@ -18,7 +18,8 @@ from typing import Literal
 
 from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
-from aegis_plan.stores.postgresql.model import Control, Server
+from aegis_plan.stores.fields import Control
+from aegis_plan.stores.postgresql.model import Server
 from aegis_plan.stores.postgresql.programs import execute
 
 Status = Literal["running", "stopped", "unknown"]

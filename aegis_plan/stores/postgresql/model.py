@@ -5,28 +5,17 @@ Pure; the planner's half is `spec.py`, the acting half is in the modules beside 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from aegis_plan.documents.model import Section
-from aegis_plan.documents.scalars import Duration
+from aegis_plan.stores.fields import Control
 
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Control(Section):
-    """Commands that start, stop and query a server, where neither systemd nor pg_ctl does."""
-
-    start: tuple[str, ...]
-    stop: tuple[str, ...]
-    status: tuple[str, ...]
-    """Exit code 0: it runs; 3: it does not."""
-    timeout: Duration = timedelta(minutes=1)
-    """How long each command may take, and how long after it the server may take to be there or gone."""
 
 
 class Server(Section):

@@ -16,6 +16,7 @@ class PostgresqlSpec:
 
     engine = "postgresql"
     modes = Modes(incremental=True, log=True, consistency="exact", restore_stops_server=True)
+    built = True
 
     def check(self, name: str, store: Store) -> Sequence[tuple[tuple[str | int, ...], str, str]]:
         return tuple(check.problems(name, store))

@@ -1,0 +1,1 @@
+"""Milvus: what it declares and how it is planned. Nothing here acts on it yet."""

@@ -1,0 +1,1 @@
+"""Neo4j: what it declares and how it is planned. Nothing here acts on it yet."""

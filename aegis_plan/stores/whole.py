@@ -1,0 +1,178 @@
+"""Stores that are backed up whole, without chains and log: what is due, to which moments they can go back, what would
+be lost. Pure; the words of an engine are in its `spec.py` and `recipe.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aegis_plan.catalog.due import due_since
+from aegis_plan.catalog.holding import Shelf
+from aegis_plan.catalog.living import living
+from aegis_plan.catalog.record import SetRecord
+from aegis_plan.documents.scalars import format_duration
+from aegis_plan.plan.plan import PlanFinding
+from aegis_plan.plan.step import Estimate, Step, new_step
+from aegis_plan.stores.contract import Ask, Exposure, Recipe, RecoveryPoint, Target, Window
+
+
+@dataclass
+class Draft:
+    """Steps of one store in the making. None of them is built while nothing acts for its engine."""
+
+    ask: Ask
+    member: str
+    steps: list[Step] = field(default_factory=list)
+
+    def add(self, action: str, name: str, title: str, reason: str, **fields: Any) -> str:
+        """Appends a step after the one before it, and gives its id."""
+        ask = self.ask
+        used = ask.store.backup.repositories if ask.store.backup is not None else ()
+        known: dict[str, Any] = {
+            "id": f"{ask.name}.{name}",
+            "title": title,
+            "reason": reason,
+            "site": ask.store.members[self.member].site,
+            "tier": ask.tier,
+            "phase": "data",
+            "subject": ask.name,
+            "resource": f"{ask.name}/data",
+            "lease": f"{ask.name}/data",
+            "declared": (f"stores/{ask.name}", *(f"repositories/{name}" for name in used), "sites/*"),
+            "needs": (self.steps[-1].id,) if self.steps else (),
+            "estimate": estimate(ask, action),
+            "built": False,
+        }
+        given = {"params": {"store": ask.name, "member": self.member, **fields.pop("params", {})}}
+        self.steps.append(new_step(action, **{**known, **given, **fields}))
+        return self.steps[-1].id
+
+
+def estimate(ask: Ask, action: str) -> Estimate:
+    """From earlier runs, else as the documents say."""
+    past = ask.durations(action, ask.name)
+    if past is not None:
+        seconds, size, count = past
+        times = "once" if count == 1 else f"{count} times"
+        return Estimate(seconds=seconds, basis=f"measured {times}", bytes=size)
+    full = ask.store.backup.full if ask.store.backup is not None else None
+    if action == "backup" and full is not None and full.estimate is not None:
+        return Estimate(seconds=full.estimate.total_seconds(), basis="declared")
+    return Estimate()
+
+
+def problem(ask: Ask, severity: str, code: str, summary: str, detail: str, hint: str) -> PlanFinding:
+    return PlanFinding.model_validate(
+        {
+            "severity": severity,
+            "code": code,
+            "summary": summary,
+            "detail": detail,
+            "hint": hint,
+            "subject": ask.name,
+        }
+    )
+
+
+def undeclared(ask: Ask, severity: str) -> Recipe:
+    """A store that declares no backup."""
+    return Recipe(
+        findings=(
+            problem(
+                ask,
+                severity,
+                "store-not-backed-up",
+                "a store has no backup",
+                f"{ask.name} declares none",
+                "add 'backup:' to the store; it says which repositories take the set",
+            ),
+        )
+    )
+
+
+def held_sets(shelf: Shelf, without: Sequence[str] = ()) -> list[SetRecord]:
+    """Sets that some repository holds whole, the newest last."""
+    alive = living(shelf, without)
+    return sorted((record for record in alive.sets if alive.held(record.id)), key=lambda one: (one.not_after, one.id))
+
+
+def member_to_read(ask: Ask) -> str:
+    """The member that is backed up: the one that was named, the primary as seen, the preferred, else the first."""
+    backup, primary = ask.store.backup, ask.look.primary
+    named = backup.from_member if backup is not None else None
+    seen = primary.member if primary is not None else None
+    return named or seen or ask.store.preferred or next(iter(ask.store.members))
+
+
+def member_to_restore(ask: Ask, wanted: str | None) -> str | None:
+    """The member that takes restored data; None where none is left."""
+    left = [name for name, member in ask.store.members.items() if member.site not in ask.sites_down]
+    for name in (wanted, ask.store.preferred):
+        if name in left:
+            return name
+    return left[0] if left and wanted is None else None
+
+
+def full_due(ask: Ask) -> str:
+    """Why a full is needed now, or nothing."""
+    sets = held_sets(ask.look.shelf)
+    if not sets:
+        return "there is no backup yet" if _all_seen(ask) else "no backup is seen"
+    full = ask.store.backup.full if ask.store.backup is not None else None
+    if full is None or full.schedule is None:
+        return ""
+    newest = max(one.begun for one in sets)
+    since = due_since(full.schedule, ask.documents.system.timezone, newest, ask.now)
+    return f"due for {format_duration(ask.now - since)}" if since is not None else ""
+
+
+def point_for(ask: Ask, target: Target) -> tuple[RecoveryPoint | None, PlanFinding | None]:
+    """The newest set that is not younger than the target, or why there is none."""
+    without = tuple(
+        name
+        for name, declared in ask.documents.repositories.items()
+        if declared.site is not None and declared.site in ask.sites_down
+    )
+    sets = held_sets(ask.look.shelf, without)
+    fitting = [one for one in sets if target.time is None or one.not_after <= target.time]
+    if target.position is not None or not fitting:
+        seen = _all_seen(ask)
+        oldest = f"; the oldest that can be reached is of {sets[0].not_after.isoformat()}" if sets else ""
+        return None, problem(
+            ask,
+            "error",
+            "no-set-fits",
+            "no backup set fits what is asked" if seen else "no backup set that fits is seen",
+            f"{ask.name}: "
+            + ("it has no log, and goes back to its sets only" if target.position is not None else "there is no set")
+            + (" from before that time" if target.time is not None else "")
+            + oldest
+            + ("" if seen else "; a repository cannot be reached, and what it holds is unknown"),
+            "see 'aegis catalog' for the sets there are",
+        )
+    one = fitting[-1]
+    holders = living(ask.look.shelf, without).holders.get(one.id, ())
+    return (
+        RecoveryPoint(one.lineage, one.end, one.not_before, one.not_after, one.consistency, (one,), (), holders),
+        None,
+    )
+
+
+def windows(shelf: Shelf) -> tuple[Window, ...]:
+    """Each set is a moment of its own."""
+    return tuple(Window(one.not_after, one.not_after, one.lineage, one.end) for one in held_sets(shelf))
+
+
+def exposure(ask: Ask) -> Exposure:
+    """The time since the newest set began."""
+    sets = held_sets(ask.look.shelf)
+    if sets:
+        return Exposure((ask.now - sets[-1].begun).total_seconds(), "since the newest set began; it has no log")
+    if _all_seen(ask):
+        return Exposure(None, "no backup: everything would be lost")
+    return Exposure(None, "no backup is seen, and not every repository could be reached")
+
+
+def _all_seen(ask: Ask) -> bool:
+    return bool(ask.look.shelf.holdings) and all(holding.reachable for holding in ask.look.shelf.holdings)
