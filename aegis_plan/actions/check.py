@@ -11,7 +11,7 @@ from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.documents.secrets import references
-from aegis_plan.errors import AegisError
+from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.requirement import Requirement, unverified
 
 
@@ -46,14 +46,15 @@ class CheckRepository(_Check):
 
         name = str(context.attempt.params["repository"])
         declared, site = context.declared.repositories[name], context.attempt.site
+        subject, title = f"repositories/{name}", f"{site}: the repository can be used"
         try:
             repository = context.repositories[name]
+            if declared.kind == "azure":
+                raise AegisError("repository-not-built", "nothing reads or writes this kind yet", name)
+        except UnavailableError as error:
+            return _done([unverified(error.code, title, error, subject)])
         except AegisError as error:
-            subject = f"repositories/{name}"
-            return _done([Requirement(
-                code=error.code, state="missing", summary=f"{site}: the repository can be opened", subject=subject,
-                detail=error.detail, hint=error.hint,
-            )])  # fmt: skip
+            return _done([_missing(error, title, subject)])
         found = permissions(repository, declared, context.declared.system.name, site, write=self.write)
         room = free(declared.path) if declared.kind == "local" else None
         return _done(found, free=room)
@@ -77,6 +78,12 @@ class CheckSite(_Check):
         found = [*_keys(context), *_references(context, params.get("references") or {})]
         found += [_program(context, name, *one) for name, one in (params.get("programs") or {}).items()]
         return _done(found)
+
+
+def _missing(error: AegisError, summary: str, subject: str) -> Requirement:
+    return Requirement(
+        code=error.code, state="missing", summary=summary, subject=subject, detail=error.detail, hint=error.hint
+    )
 
 
 def _done(found: Iterable[Requirement], **more: Any) -> Done:

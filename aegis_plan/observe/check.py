@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from aegis_plan.clock import Clock
 from aegis_plan.dispatch.contract import Dispatcher
-from aegis_plan.documents.model import Documents, S3Repository
+from aegis_plan.documents.model import Documents, LocalRepository
 from aegis_plan.observe.look import Looks
 from aegis_plan.requirement import Requirement, unverified
 
@@ -43,7 +43,9 @@ def check(
         for member, where in documents.stores[store].members.items():
             name = f"{store}/{member}"
             along = (f"stores/{store}", f"sites/{where.site}")
-            looks.ask("look-needs-store", name, where.site, "look-needs-store", {"store": store, "member": member}, along)
+            looks.ask(
+                "look-needs-store", name, where.site, "look-needs-store", {"store": store, "member": member}, along
+            )
             asked.append(("look-needs-store", name, where.site, f"stores/{name}", "the server is fit"))
     for repository in repositories:
         for site in users(documents, repository):
@@ -87,16 +89,16 @@ def check(
             found += [Requirement.model_validate(one) for one in outcome.outputs["requirements"]]
         except (KeyError, TypeError, ValidationError):
             why = f"site {site} answered in a way that is not understood"
-            found.append(unverified("site-unreachable", title, why, subject, hint="bring both to the same version"))
+            found.append(unverified("not-looked-at", title, why, subject, hint="bring both to the same version"))
         except ValueError as error:
-            found.append(unverified("site-unreachable", title, f"{site}: {error}", subject))
+            found.append(unverified("not-looked-at", title, f"{site}: {error}", subject))
     return found
 
 
 def users(documents: Documents, repository: str) -> tuple[str, ...]:
     """The sites that put something into a repository or take it from there."""
     declared = documents.repositories[repository]
-    if not isinstance(declared, S3Repository):
+    if isinstance(declared, LocalRepository):
         return (declared.site,)
     sites = [
         member.site

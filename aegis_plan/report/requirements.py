@@ -41,7 +41,7 @@ def show(found: Sequence[Requirement], out: Console, *, every: bool = False) -> 
 def _line(one: Requirement, out: Console) -> None:
     word, style = _WORDS[one.state]
     if one.state == "missing" and one.severity != "breach":
-        word, style = one.severity, "warn" if one.severity == "warning" else "quiet"
+        style = "warn" if one.severity == "warning" else "quiet"
     if one.state == "could_not_verify" and one.severity == "note":
         word, style = "not tried", "quiet"
     indented(out, Text(letters(out, one.summary)), _BY, Text(f"  {word}", style=style))
@@ -50,6 +50,8 @@ def _line(one: Requirement, out: Console) -> None:
 def _one(one: Requirement, out: Console) -> None:
     _line(one, out)
     tail = f" (needed for {', '.join(one.needed_for)})" if one.needed_for and one.state == "missing" else ""
+    if one.state == "missing" and one.severity != "breach":
+        tail = f" (a {one.severity})"
     if one.detail or tail:
         indented(out, Text(letters(out, f"{one.detail}{tail}".strip()), style="quiet"), _BY)
     if one.hint:
@@ -111,5 +113,8 @@ def as_data(found: Sequence[Requirement]) -> dict[str, Any]:
         "exit_code": exit_code(found),
         "missing": sum(one.counts and one.state == "missing" for one in found),
         "could_not_verify": sum(one.counts and one.state == "could_not_verify" for one in found),
-        "requirements": [one.model_dump(mode="json") for one in found],
+        "requirements": [
+            {name: value for name, value in one.model_dump(mode="json").items() if value not in ("", [], None)}
+            for one in found
+        ],
     }

@@ -119,10 +119,20 @@ def hba_on_host(server: Server | None) -> str:
     return ""
 
 
-def refused_login(error: AegisError, who: Party, hba_file: str, subject: str) -> Requirement:
-    """What lets the party in, for a login that was refused."""
+def grants(who: Party) -> tuple[str, ...]:
+    """What lets a role read configuration outside the data directory; in the database that it connects to."""
+    return (
+        f"GRANT pg_monitor TO {who.quoted};",
+        f"GRANT pg_read_server_files TO {who.quoted};",
+        f"GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO {who.quoted};",
+    )
+
+
+def refused_login(error: AegisError, who: Party, hba_file: str, outside: bool, subject: str) -> Requirement:
+    """What lets the party in, for a login that was refused; with all that a new role needs, so that one look is
+    enough. `outside`: configuration lies outside the data directory."""
     cause = error.cause if isinstance(error, LoginRefusedError) else "other"
-    make = (f"CREATE ROLE {who.quoted} LOGIN REPLICATION;", *who.password_steps)
+    make = (f"CREATE ROLE {who.quoted} LOGIN REPLICATION;", *who.password_steps, *(grants(who) if outside else ()))
     sql: tuple[str, ...] = ()
     hba: tuple[str, ...] = ()
     codes: dict[str, tuple[str, str]] = {

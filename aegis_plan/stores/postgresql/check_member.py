@@ -35,7 +35,8 @@ def check_member(context: Context, store: str, member: str) -> list[Requirement]
         server = check.server(declared, member)
     except AegisError as error:
         return [*found, unverified(error.code, "the server's fields make sense", error, subject)]
-    seen = _server(context, store, member, hba_on_host(server), found)
+    data = server.data_directory if server is not None else ""
+    seen = _server(context, store, member, hba_on_host(server), data, found)
     if server is not None:
         found += host(server, seen, declared.keep_old_data, subject)
     else:
@@ -54,7 +55,7 @@ def check_member(context: Context, store: str, member: str) -> list[Requirement]
     return found
 
 
-def _server(context: Context, store: str, member: str, hba_file: str, found: list[Requirement]) -> Seen:
+def _server(context: Context, store: str, member: str, hba_file: str, data: str, found: list[Requirement]) -> Seen:
     declared, subject, where = context.declared.stores[store], f"stores/{store}/{member}", f"{store}/{member}"
     try:
         text = connection_string(context, store, member)
@@ -86,7 +87,8 @@ def _server(context: Context, store: str, member: str, hba_file: str, found: lis
             asked.look()
     except LoginRefusedError as error:
         if asked is None:
-            found.append(refused_login(error, who, hba_file, subject))
+            outside = bool(hba_file) and not hba_file.startswith(data.rstrip("/") + "/")
+            found.append(refused_login(error, who, hba_file, outside, subject))
             found.append(could_not_ask("it can be asked once the login works", subject, _ALL))
             return Seen()
         found += [*asked.found, could_not_ask(error, subject, asked.kinds)]

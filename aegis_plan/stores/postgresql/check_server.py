@@ -10,7 +10,7 @@ from typing import Any
 from aegis_plan.documents.model import Backup
 from aegis_plan.errors import AegisError
 from aegis_plan.requirement import Requirement, unverified
-from aegis_plan.stores.postgresql.check_login import Party, network, replication
+from aegis_plan.stores.postgresql.check_login import Party, grants, network, replication
 from aegis_plan.stores.postgresql.connection import Connection, ask
 from aegis_plan.stores.postgresql.facts import slot_name
 from aegis_plan.stores.postgresql.replication import Replication
@@ -235,7 +235,7 @@ class Server:
         self.need(
             "settings-not-visible", visible, f"role {self.who.role} sees where the configuration is", "restore",
             detail="data_directory and hba_file are hidden from it, so that configuration outside is not backed up",
-            sql=(f"GRANT pg_monitor TO {self.who.quoted};",), database=self.who.database,
+            sql=grants(self.who)[:1], database=self.who.database,
         )  # fmt: skip
         lacks: list[tuple[str, str]] = []
         outside = False
@@ -255,12 +255,12 @@ class Server:
         self.need(
             "server-files-not-readable", rights[0], f"role {self.who.role} may read files of the server", "restore",
             detail="configuration outside the data directory is not backed up without it",
-            sql=(f"GRANT pg_read_server_files TO {self.who.quoted};",), database=self.who.database,
+            sql=grants(self.who)[1:2], database=self.who.database,
         )  # fmt: skip
         self.need(
             "read-function-not-granted", rights[1], f"role {self.who.role} may call pg_read_binary_file", "restore",
             detail="configuration outside the data directory is not backed up without it",
-            sql=(f"GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO {self.who.quoted};",),
+            sql=grants(self.who)[2:],
             database=self.who.database,
         )  # fmt: skip
         if all(rights) and visible:

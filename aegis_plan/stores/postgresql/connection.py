@@ -130,6 +130,22 @@ def refused(message: str, where: str) -> AegisError:
             _cause(message),
             "check the role, its password and pg_hba.conf of the server",
         )
+    if "unsupported startup parameter" in message:
+        return pooler(where)
+    if re.search(r"expected authentication request|invalid response to SSL|unsupported frontend protocol", message):
+        return AegisError(
+            "not-postgresql",
+            "something answers there that is no PostgreSQL",
+            where,
+            "correct host and port; it may be the port of another program",
+        )
+    if "definition of service" in message:
+        return AegisError(
+            "connection-malformed",
+            "a connection string cannot be read",
+            f"{where}: no service file defines the service that it names",
+            "define it in pg_service.conf or ~/.pg_service.conf of the account that connects",
+        )
     if _DATABASE.search(message):
         return AegisError(
             "database-missing",
@@ -143,9 +159,23 @@ def refused(message: str, where: str) -> AegisError:
         return UnavailableError(
             "server-full", "the server takes no more connections", where, "raise max_connections or max_wal_senders"
         )
+    if "could not translate host name" in message:
+        return UnavailableError(
+            "server-unreachable", "the server cannot be reached", f"{where}: no host has that name", "correct the host"
+        )
     reason = "nothing listens there" if "Connection refused" in message or "No such file" in message else "no answer"
     return UnavailableError(
         "server-unreachable", "the server cannot be reached", f"{where}: {reason}", "check host, port and network"
+    )
+
+
+def pooler(where: str) -> AegisError:
+    """The error of a connection that ends at a pooler."""
+    return AegisError(
+        "pooler-in-between",
+        "a connection pooler answers in place of the server",
+        f"{where}: sessions go through a pooler such as PgBouncer, which carries no replication",
+        "name host and port of the server itself",
     )
 
 
