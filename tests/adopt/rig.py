@@ -57,7 +57,7 @@ class Adopting:
                 database = one.get("database") or "postgres"
                 self.server.psql(*one["sql"], database=database, typed=f"{PASSWORD}\n{PASSWORD}\n")
         if "restart" in effects:
-            self.server.ctl("restart")
+            self.server.restart()
         elif "reload" in effects:
             self.server.psql("SELECT pg_reload_conf();")
 

@@ -4,6 +4,7 @@ socket, scram over loopback, no role but `postgres`."""
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -52,6 +53,15 @@ class Debian:
         )  # fmt: skip
         assert done.returncode == 0 or word == "stop", done.stderr
 
+    def restart(self) -> None:
+        """As an administrator would, in a fraction of the time that Debian's tool takes."""
+        subprocess.run(
+            [f"/usr/lib/postgresql/{VERSION}/bin/pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "restart",
+             "-l", str(self.folder / "log/pg.log")],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True, cwd="/",
+            **({"user": user(), "extra_groups": _groups()} if user() else {}),
+        )  # fmt: skip
+
     def psql(self, *lines: str, database: str = "postgres", typed: str = "") -> str:
         """Runs lines as the superuser over the socket, as an administrator would; `typed` answers questions."""
         script = self.folder / "typed.sql"
@@ -64,6 +74,12 @@ class Debian:
         )  # fmt: skip
         assert done.returncode == 0, f"{lines}: {done.stderr}"
         return done.stdout.strip()
+
+
+def _groups() -> list[int]:
+    """Debian's key for TLS may be read by a group of the account."""
+    name = user()
+    return os.getgrouplist(name, pwd.getpwnam(name).pw_gid) if name else []
 
 
 @contextmanager
