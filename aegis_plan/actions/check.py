@@ -183,9 +183,12 @@ def _program(context: Context, name: str, words: list[str], run_as: str | None) 
                 hint="run the site's programs as that user or as root",
             )  # fmt: skip
     there = shutil.which(program)
+    where = "in the PATH of the site" if "/" not in program else "at the site"
     return Requirement(
-        code="program-missing", state="ok" if there else "missing", summary=summary, subject=subject,
-        detail="" if there else f"no such program, or not executable, in {os.environ.get('PATH', '')}"
-        if "/" not in program else "" if there else "no such file, or not executable",
-        hint="" if there else "install it at the site, or correct the command",
-    )  # fmt: skip
+        code="program-missing",
+        state="ok" if there else "missing",
+        summary=summary,
+        subject=subject,
+        detail="" if there else f"there is no such program {where}, or it is not executable",
+        hint="" if there else "install it, or correct the command",
+    )

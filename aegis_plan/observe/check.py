@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -24,13 +24,15 @@ def check(
     clock: Clock,
     *,
     stores: Sequence[str],
+    members: Collection[str] | None = None,
     repositories: Sequence[str],
     sites: Mapping[str, Mapping[str, Any]],
     write: bool = False,
     down: frozenset[str] = frozenset(),
     limit: float = LIMIT,
 ) -> list[Requirement]:
-    """What has to be there, site by site. `sites` says of each what else it is asked: see `actions/check.py`.
+    """What has to be there, site by site. `sites` says of each what else it is asked: see `actions/check.py`. Of the
+    members only those in `members`, each `<store>/<member>`, where that is given; nothing at sites in `down`.
 
     Never raises for what cannot be reached."""
     looks = Looks(documents, dispatcher, clock, down, limit)
@@ -42,6 +44,8 @@ def check(
     for store in stores:
         for member, where in documents.stores[store].members.items():
             name = f"{store}/{member}"
+            if where.site in down or (members is not None and name not in members):
+                continue
             along = (f"stores/{store}", f"sites/{where.site}")
             looks.ask(
                 "look-needs-store", name, where.site, "look-needs-store", {"store": store, "member": member}, along
@@ -49,6 +53,8 @@ def check(
             asked.append(("look-needs-store", name, where.site, f"stores/{name}", "the server is fit"))
     for repository in repositories:
         for site in users(documents, repository):
+            if site in down:
+                continue
             name = f"{repository}@{site}"
             action = "try-repository" if write else "look-needs-repository"
             along = (f"repositories/{repository}", f"sites/{site}")

@@ -14,12 +14,15 @@ from aegis_plan.requirement import Requirement, exit_code
 
 _WORDS = {"ok": ("ok", "good"), "missing": ("missing", "bad"), "could_not_verify": ("could not verify", "warn")}
 _BY = 20
+_ORDER = ("scenarios", "sites", "stores", "repositories")
+FINE = "Everything that is declared can work, as far as a look can tell."
 
 
-def show(found: Sequence[Requirement], out: Console, *, every: bool = False) -> None:
+def show(found: Sequence[Requirement], out: Console, *, every: bool = False, fine: str = FINE) -> None:
     """One block a subject: what is missing with the way to it, then what is not known; what is there as one line, or
     with `every` one line each."""
-    for subject in dict.fromkeys(one.subject for one in found):
+    subjects = dict.fromkeys(one.subject for one in found)
+    for subject in sorted(subjects, key=lambda name: _ORDER.index(name.split("/")[0])):
         mine = [one for one in found if one.subject == subject]
         out.print()
         out.print(Text(subject, style="name"))
@@ -35,7 +38,7 @@ def show(found: Sequence[Requirement], out: Console, *, every: bool = False) -> 
             indented(out, Text(text, style="quiet"), _BY, Text("  ok", style="good"))
     _together(found, out)
     out.print()
-    out.print(_summary(found))
+    out.print(_summary(found, fine))
 
 
 def _line(one: Requirement, out: Console) -> None:
@@ -44,7 +47,10 @@ def _line(one: Requirement, out: Console) -> None:
         style = "warn" if one.severity == "warning" else "quiet"
     if one.state == "could_not_verify" and one.severity == "note":
         word, style = "not tried", "quiet"
-    indented(out, Text(letters(out, one.summary)), _BY, Text(f"  {word}", style=style))
+    text = Text(letters(out, one.summary))
+    if one.state != "ok":
+        text.append(f"  [{one.code}]", style="quiet")
+    indented(out, text, _BY, Text(f"  {word}", style=style))
 
 
 def _one(one: Requirement, out: Console) -> None:
@@ -58,7 +64,6 @@ def _one(one: Requirement, out: Console) -> None:
         indented(out, Text(letters(out, one.hint)), _BY)
     for line in one.commands:
         out.print(Text(" " * _BY + letters(out, line)), soft_wrap=True)
-    out.print(Text(" " * _BY + f"aegis explain {one.code}", style="quiet"))
 
 
 def _together(found: Sequence[Requirement], out: Console) -> None:
@@ -94,7 +99,7 @@ def _together(found: Sequence[Requirement], out: Console) -> None:
             out.print(Text(json.dumps(policy, indent=2)), soft_wrap=True)
 
 
-def _summary(found: Iterable[Requirement]) -> Text:
+def _summary(found: Iterable[Requirement], fine: str) -> Text:
     found = list(found)
     code = exit_code(found)
     missing = sum(one.counts and one.state == "missing" for one in found)
@@ -102,8 +107,9 @@ def _summary(found: Iterable[Requirement]) -> Text:
     parts = [f"{missing} missing"] if missing else []
     parts += [f"{unknown} could not be verified"] if unknown else []
     if code == 0:
-        return Text("Everything that is declared can work, as far as a look can tell.", style="good")
-    return Text(", ".join(parts) + ".", style="bad" if missing else "warn")
+        return Text(fine, style="good")
+    text = Text(", ".join(parts) + ".", style="bad" if missing else "warn")
+    return text.append(" 'aegis explain CODE' tells more.", style="quiet")
 
 
 def as_data(found: Sequence[Requirement]) -> dict[str, Any]:
