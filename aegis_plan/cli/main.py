@@ -27,6 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "keys": "Make and list the keys of a site.",
     },
     "Plan": {
+        "check": "What servers and repositories lack for all that is declared.",
         "plan": "Show what would be done, how long it takes and what would be lost.",
         "show": "Show a saved plan, anywhere.",
     },

@@ -11,7 +11,7 @@ import click
 from aegis_plan.cli.options import planning_options
 from aegis_plan.cli.planning import Asked, exit_code, intent_of, make_plan
 from aegis_plan.cli.session import Session, pass_session
-from aegis_plan.errors import AegisError
+from aegis_plan.errors import AegisError, UsageError
 
 if TYPE_CHECKING:
     from aegis_plan.plan.plan import Plan
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output.")
 @click.option("--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the JSON events to FILE too.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
+@click.option("--preflight", "ready", is_flag=True, help="List what a scenario, or each, would need and lacks here.")
 @pass_session
 def command(
     session: Session,
@@ -31,12 +32,24 @@ def command(
     as_json: bool,
     json_into: IO[str] | None,
     detailed_exitcode: bool,
+    ready: bool,
 ) -> int:
     """Show what would be done, how long it takes and what would be lost.
 
     Without a scenario: what protection needs (backups due, missing copies, log). With --scenario: a recovery.
     Times without an offset are read in the time zone of the system.
     """
+    if ready:
+        from aegis_plan.cli.preflight import preflight
+
+        if out or json_into:
+            raise UsageError(
+                "options-contradict",
+                "these options make no sense together",
+                "--preflight makes no plan that could be saved",
+                "leave --out and --json-into out; --json gives its report as one document",
+            )
+        return preflight(session, asked, as_json)
     from aegis_plan.cli.wire import load_documents, world
     from aegis_plan.report.events import plan_events
     from aegis_plan.report.plan import show_plan

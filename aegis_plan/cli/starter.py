@@ -1,6 +1,7 @@
 """The text that `aegis init` writes; `NAME` stands for the name of the system."""
 
 STARTER = """\
+# yaml-language-server: $schema=../schemas/aegis-v1.schema.json
 # What this system is, what it may lose and how long it may be down. Lines that begin with '#' are examples.
 # The manual: aegis help documents. Check with: aegis validate
 aegis: v1

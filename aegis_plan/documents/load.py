@@ -16,7 +16,7 @@ from aegis_plan.documents.digest import digest
 from aegis_plan.documents.model import EXPERIMENTAL, Documents
 from aegis_plan.documents.nearest import Nearest
 from aegis_plan.documents.source import MAXIMUM_BYTES, parse
-from aegis_plan.documents.tree import Node
+from aegis_plan.documents.tree import Node, dotted
 from aegis_plan.errors import AegisError, DocumentsError, Finding, Position, UsageError
 
 _PATHS = (("repositories", "*", "path"), ("repositories", "*", "ca"), ("sites", "*", "file"))
@@ -250,6 +250,17 @@ def _warnings(documents: Documents, root: Node) -> Iterator[Finding]:
                 "",
                 section,
                 root.place((section,), key=True),
+            )
+    for path, text in root.texts():
+        if "TODO" in text:
+            yield Finding(
+                "warning",
+                "to-do-left",
+                "a value has still to be filled in",
+                f"{dotted(path)} says {text}",
+                "the comment beside it says what belongs there",
+                dotted(path),
+                root.place(path),
             )
     used = {name for service in documents.services.values() for name in service.uses}
     for name in sorted(set(documents.stores) - used):

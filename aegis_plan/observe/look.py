@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -52,7 +52,7 @@ def observe(
     Never raises for what cannot be reached: that is part of the picture."""
     names = tuple(documents.stores) if stores is None else tuple(dict.fromkeys(stores))
     down = frozenset(sites_down)
-    looks = _Looks(documents, dispatcher, clock, down, limit)
+    looks = Looks(documents, dispatcher, clock, down, limit)
     for site in documents.sites:
         looks.ask("site", site, site, "look-site", {"site": site}, (f"sites/{site}",))
     for store in names:
@@ -93,7 +93,7 @@ def observe(
     )
 
 
-class _Looks:
+class Looks:
     """The looks of one observation: asked all at once, waited for together."""
 
     def __init__(
@@ -110,7 +110,16 @@ class _Looks:
         self._excerpts: dict[tuple[str, ...], dict[str, Any]] = {}
         self._begun = clock.monotonic()
 
-    def ask(self, kind: str, name: str, site: str, action: str, params: dict[str, Any], along: tuple[str, ...]) -> None:
+    def ask(
+        self,
+        kind: str,
+        name: str,
+        site: str,
+        action: str,
+        params: dict[str, Any],
+        along: tuple[str, ...],
+        verb: Literal["look", "act"] = "look",
+    ) -> None:
         if site in self._down:
             return
         if along not in self._excerpts:
@@ -118,7 +127,7 @@ class _Looks:
         attempt = Attempt(
             run=self._run,
             step=f"look.{kind}.{name}",
-            verb="look",
+            verb=verb,
             number=1,
             epoch=0,
             site=site,
@@ -147,7 +156,7 @@ class _Looks:
         for key in waiting:
             self._dispatcher.cancel(key, "the look took too long")
 
-    def _found(self, kind: str, name: str) -> tuple[Outcome | None, str]:
+    def found(self, kind: str, name: str) -> tuple[Outcome | None, str]:
         """The outcome of a look that was done, or why there is none."""
         key = self._keys.get((kind, name))
         if key is None:
@@ -165,7 +174,7 @@ class _Looks:
     def site(self, name: str) -> SiteLook:
         if name in self._down:
             return SiteLook(site=name, reachable=False, reason="said to be down")
-        outcome, reason = self._found("site", name)
+        outcome, reason = self.found("site", name)
         if outcome is None:
             return SiteLook(site=name, reachable=False, reason=reason)
         daemon = outcome.outputs.get("daemon")
@@ -179,7 +188,7 @@ class _Looks:
     def member(self, store: str, member: str, site: str) -> MemberLook:
         if site in self._down:
             return MemberLook(member=member, site=site, state="unreachable", reason=f"site {site} is said to be down")
-        outcome, reason = self._found("store", f"{store}/{member}")
+        outcome, reason = self.found("store", f"{store}/{member}")
         if outcome is None:
             return MemberLook(member=member, site=site, state="unknown", reason=reason)
         try:
@@ -201,7 +210,7 @@ class _Looks:
     def service(self, name: str) -> ServiceLook:
         if self._documents.services[name].health is None:
             return ServiceLook(service=name, verdict="not_configured", reason="no health check is declared")
-        outcome, reason = self._found("service", name)
+        outcome, reason = self.found("service", name)
         if outcome is None:
             return ServiceLook(service=name, verdict="could_not_verify", reason=reason or "no site to look from")
         verdict = outcome.outputs.get("verdict")

@@ -29,7 +29,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     Raises UsageError `time-unreadable`, `scenario-unknown` or `nothing-to-recover`."""
     scenario = _scenario(documents, intent)
     target, failed_at = _target(intent), _moment(intent.failed_at)
-    down = tuple(sorted({*intent.sites_down, *_lost(scenario)}))
+    down = tuple(sorted({*intent.sites_down, *lost_sites(scenario)}))
     names = concerned(documents, intent, scenario)
     if not names and not (scenario is not None and scenario.affects.services):
         raise UsageError(
@@ -106,7 +106,7 @@ def _scenario(documents: Documents, intent: Intent) -> Scenario | None:
     return documents.scenarios[intent.scenario]
 
 
-def _lost(scenario: Scenario | None) -> tuple[str, ...]:
+def lost_sites(scenario: Scenario | None) -> tuple[str, ...]:
     """Sites that a scenario takes away as a whole."""
     if scenario is None or scenario.disruption != "site":
         return ()

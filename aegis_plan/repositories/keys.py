@@ -45,6 +45,11 @@ def same_storage(system: str, mark: str) -> str:
     return f"{state_root(system)}same/{mark}"
 
 
+def check(system: str, site: str) -> str:
+    """What `aegis check --write` writes for a moment, one key a site."""
+    return f"{state_root(system)}check/{site}.json"
+
+
 def used_plan(system: str, digest: str) -> str:
     return f"{state_root(system)}plans/{digest}.json"
 

@@ -13,7 +13,7 @@ from aegis_plan.catalog.living import living
 from aegis_plan.catalog.record import SetRecord
 from aegis_plan.documents.scalars import format_duration
 from aegis_plan.plan.plan import PlanFinding
-from aegis_plan.plan.step import Estimate, Step, new_step
+from aegis_plan.plan.step import Estimate, Step, measured, new_step
 from aegis_plan.stores.contract import Ask, Exposure, Recipe, RecoveryPoint, Target, Window
 
 
@@ -53,9 +53,7 @@ def estimate(ask: Ask, action: str) -> Estimate:
     """From earlier runs, else as the documents say."""
     past = ask.durations(action, ask.name)
     if past is not None:
-        seconds, size, count = past
-        times = "once" if count == 1 else f"{count} times"
-        return Estimate(seconds=seconds, basis=f"measured {times}", bytes=size)
+        return measured(past, past.bytes)
     full = ask.store.backup.full if ask.store.backup is not None else None
     if action == "backup" and full is not None and full.estimate is not None:
         return Estimate(seconds=full.estimate.total_seconds(), basis="declared")

@@ -1,4 +1,4 @@
-"""The conformance suite of repositories, on a folder and on two S3 servers."""
+"""The conformance suite of repositories, on a folder and on two S3 servers; and what an account lacks there."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from aegis_plan.documents.model import LocalRepository as LocalDeclared
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.repositories.local import LocalRepository
+from aegis_plan.repositories.permissions import permissions
 from aegis_plan.repositories.retry import Retrying
+from aegis_plan.requirement import Requirement, exit_code
 from tests.conformance.repository import RepositoryConformance
-from tests.servers.bucket import S3Server
-from tests.servers.seaweedfs import seaweedfs
+from tests.servers import ports
+from tests.servers.bucket import BUCKET, S3Server
+from tests.servers.seaweedfs import READER, seaweedfs
 from tests.servers.versitygw import versitygw
 
 __all__ = ["seaweedfs", "versitygw"]
@@ -48,3 +52,74 @@ class TestWithoutChecksums(RepositoryConformance):
         made = Retrying(versitygw.repository(checksums="when_required"))
         yield made
         made.close()
+
+
+def asked(server: S3Server, prefix: str, *, write: bool, **more: object) -> dict[str, Requirement]:
+    """Code to what an account lacks, with a prefix that shows what the check leaves behind."""
+    declared = server.declared(BUCKET, prefix=prefix, **more)
+    made = Retrying(server.repository(prefix=prefix, **more))
+    try:
+        return {one.code: one for one in permissions(made, declared, "aegis", "seoul", write=write)}
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("kind", ["versitygw", "seaweedfs"])
+def test_an_account_that_may_do_all(request: pytest.FixtureRequest, kind: str) -> None:
+    server: S3Server = request.getfixturevalue(kind)
+    looked = asked(server, f"may-all-{kind}", write=False)
+    assert exit_code(looked.values()) == 0, looked
+    assert looked["repository-delete-denied"].state == "could_not_verify", "nobody tried it"
+    tried = asked(server, f"may-all-{kind}", write=True)
+    assert {one.state for one in tried.values()} == {"ok"}, tried
+    made = server.repository(prefix=f"may-all-{kind}")
+    assert list(made.listing("")) == [], "neither look nor try leaves anything"
+    made.close()
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_an_account_that_may_only_read(seaweedfs: S3Server, write: bool) -> None:
+    keys = {"access_key": READER[0], "secret_key": READER[1]}
+    found = asked(seaweedfs, "may-read", write=write, **keys)
+    assert {code for code, one in found.items() if one.counts} == {"repository-put-denied"}, found
+    put = found["repository-put-denied"]
+    assert put.state == "missing"
+    assert put.policy is not None
+    actions = {action for statement in put.policy["Statement"] for action in statement["Action"]}
+    assert {"s3:PutObject", "s3:GetObject", "s3:ListBucket"} <= actions
+    assert READER[1] not in put.model_dump_json()
+
+
+def test_an_account_that_is_none(versitygw: S3Server) -> None:
+    found = asked(versitygw, "may-none", write=False, secret_key="another-secret")
+    assert exit_code(found.values()) == 3
+    assert all(one.state == "missing" for one in found.values() if one.counts), found
+
+
+def test_a_bucket_that_does_not_answer_is_not_said_to_deny(versitygw: S3Server) -> None:
+    (port,) = ports.free()
+    found = asked(versitygw.at(port), "nobody", write=False)
+    assert {one.state for one in found.values()} == {"could_not_verify"}
+    assert exit_code(found.values()) == 1
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path, code in (
+        (tmp_path / "file", "repository-folder-denied"),
+        (tmp_path / "a" / "b", "repository-folder-missing"),
+    ):
+        declared = LocalDeclared(kind="local", site="seoul", path=str(path))
+        found = permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=False)
+        assert [(one.code, one.state) for one in found] == [(code, "missing")]
+        assert found[0].commands
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_folder_that_will_be_made(tmp_path: Path) -> None:
+    path = tmp_path / "repository"
+    declared = LocalDeclared(kind="local", site="seoul", path=str(path))
+    found = permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=False)
+    assert exit_code(found) == 0
+    assert not path.exists()
+    assert exit_code(permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=True)) == 0

@@ -15,6 +15,9 @@ import pytest
 from tests.servers import ports, program
 from tests.servers.bucket import S3Server
 
+READER = ("test-reader", "test-secret-of-the-reader")
+"""Keys of an account that may read and list, and nothing else."""
+
 
 @contextmanager
 def run() -> Iterator[S3Server]:
@@ -33,7 +36,12 @@ def run() -> Iterator[S3Server]:
                         "name": "a",
                         "credentials": [{"accessKey": access, "secretKey": secret}],
                         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-                    }
+                    },
+                    {
+                        "name": "reader",
+                        "credentials": [{"accessKey": READER[0], "secretKey": READER[1]}],
+                        "actions": ["Read", "List"],
+                    },
                 ]
             }
         )

@@ -23,9 +23,14 @@ def put_back(
 ) -> None:
     """Configuration that lived outside the data directory is written where it is missing, never over another. What
     was a link within it, `home` at the time, comes back as a file."""
-    for path, data in files(tar):
-        outside = Path("/") / path
-        goal = where.staging / outside.name if params.place.beside else outside
+    found = {Path("/") / path: data for path, data in files(tar)}
+    main = next((path.parent for path in found if path.name == "postgresql.conf"), None)
+    for outside, data in found.items():
+        goal = outside
+        if params.place.beside:
+            # Files that the main one includes are found where they stand to it.
+            near = main is not None and outside.is_relative_to(main)
+            goal = where.staging / (outside.relative_to(main) if near and main is not None else outside.name)
         if home and outside.is_relative_to(home):
             goal = where.staging / outside.relative_to(home)
         if os.path.lexists(goal):
@@ -38,6 +43,8 @@ def put_back(
                 stream.write(data)
                 if ids:
                     os.fchown(stream.fileno(), *ids)
+            if goal.name == "postgresql.conf":
+                _included(goal.parent, data, ids)
         except OSError as error:
             context.find(
                 "warning",
@@ -46,6 +53,17 @@ def put_back(
                 f"{goal}: {error.strerror}",
                 "write it before the server starts; it is in the set as the object `config`",
             )
+
+
+def _included(folder: Path, data: bytes, ids: tuple[int, int] | None) -> None:
+    """A server does not start where a folder that its configuration includes is missing, and a set holds no empty
+    ones."""
+    for name in re.findall(rb"(?mi)^\s*include_dir\s*=?\s*'([^']+)'", data):
+        inside = folder / os.fsdecode(name)
+        if inside.is_relative_to(folder) and not os.path.lexists(inside):
+            inside.mkdir(mode=0o700, parents=True)
+            if ids:
+                os.chown(inside, *ids)
 
 
 def lead_to_itself(where: places.Layout, ids: tuple[int, int] | None) -> None:

@@ -42,10 +42,12 @@ def _watched(waiting: Generator[Any, Any, _Given], check: Callable[[], None]) ->
 
 _LOGIN = re.compile(
     r"password authentication failed|no password supplied|role \"[^\"]*\" does not exist|authentication failed"
+    r"|pg_hba\.conf rejects|not permitted to log in"
 )
 _DATABASE = re.compile(r"database \"[^\"]*\" does not exist")
 _REPLICATION = re.compile(
-    r"no pg_hba\.conf entry for replication|must be superuser or replication|REPLICATION attribute"
+    r"no pg_hba\.conf entry for replication|pg_hba\.conf rejects replication|must be superuser or replication"
+    r"|REPLICATION attribute"
 )
 
 
@@ -72,21 +74,77 @@ def prepared(text: str, **options: Any) -> str:
         ) from None
 
 
+class LoginRefusedError(AegisError):
+    """`login-refused` or `replication-not-allowed`, with its cause in a word."""
+
+    def __init__(self, code: str, summary: str, where: str, cause: str, hint: str) -> None:
+        super().__init__(code, summary, f"{where}: {CAUSES[cause]}" if CAUSES[cause] else where, hint)
+        self.cause = cause
+
+
+CAUSES = {
+    "no-line": "no line of pg_hba.conf lets it in",
+    "rejected": "a line of pg_hba.conf rejects it",
+    "password": "there is no such role, or its password is another",
+    "no-password": "the server asks for a password, and the connection gives none",
+    "no-role": "the server has no such role",
+    "peer": "the server asks the system who connects, and that is another user",
+    "no-login": "the role may not log in",
+    "attribute": "the role has no REPLICATION",
+    "other": "",
+}
+"""Why a server let nobody in, as far as it said."""
+
+
+def _cause(message: str) -> str:
+    for cause, pattern in (
+        ("no-line", r"no pg_hba\.conf entry"),
+        ("rejected", r"pg_hba\.conf rejects"),
+        ("attribute", r"must be superuser or replication|REPLICATION attribute"),
+        ("no-role", r"role \"[^\"]*\" does not exist"),
+        ("no-login", r"not permitted to log in"),
+        ("no-password", r"no password supplied"),
+        ("password", r"password authentication failed"),
+        ("peer", r"(?i)(peer|ident) authentication failed"),
+    ):
+        if re.search(pattern, message):
+            return cause
+    return "other"
+
+
 def refused(message: str, where: str) -> AegisError:
     """What a failed connection means; `message` is libpq's and is only matched, never passed on."""
     if _REPLICATION.search(message):
-        return AegisError(
+        return LoginRefusedError(
             "replication-not-allowed",
             "the server does not let this role replicate",
             where,
+            _cause(message),
             "ALTER ROLE ... REPLICATION, and a line `host replication <role> <address> scram-sha-256` in pg_hba.conf",
         )
     if "no pg_hba.conf entry" in message or _LOGIN.search(message):
-        return AegisError(
+        return LoginRefusedError(
             "login-refused",
             "the server refused the login",
             where,
+            _cause(message),
             "check the role, its password and pg_hba.conf of the server",
+        )
+    if "unsupported startup parameter" in message:
+        return pooler(where)
+    if re.search(r"expected authentication request|invalid response to SSL|unsupported frontend protocol", message):
+        return AegisError(
+            "not-postgresql",
+            "something answers there that is no PostgreSQL",
+            where,
+            "correct host and port; it may be the port of another program",
+        )
+    if "definition of service" in message:
+        return AegisError(
+            "connection-malformed",
+            "a connection string cannot be read",
+            f"{where}: no service file defines the service that it names",
+            "define it in pg_service.conf or ~/.pg_service.conf of the account that connects",
         )
     if _DATABASE.search(message):
         return AegisError(
@@ -101,9 +159,23 @@ def refused(message: str, where: str) -> AegisError:
         return UnavailableError(
             "server-full", "the server takes no more connections", where, "raise max_connections or max_wal_senders"
         )
+    if "could not translate host name" in message:
+        return UnavailableError(
+            "server-unreachable", "the server cannot be reached", f"{where}: no host has that name", "correct the host"
+        )
     reason = "nothing listens there" if "Connection refused" in message or "No such file" in message else "no answer"
     return UnavailableError(
         "server-unreachable", "the server cannot be reached", f"{where}: {reason}", "check host, port and network"
+    )
+
+
+def pooler(where: str) -> AegisError:
+    """The error of a connection that ends at a pooler."""
+    return AegisError(
+        "pooler-in-between",
+        "a connection pooler answers in place of the server",
+        f"{where}: sessions go through a pooler such as PgBouncer, which carries no replication",
+        "name host and port of the server itself",
     )
 
 

@@ -105,7 +105,7 @@ def status(server: Server) -> Status:
     if note is not None and _hidden(note.pid):
         return "unknown"
     if isinstance(server.control, Control):
-        code, _ = _commanded(server, "status")
+        code, _ = commanded(server, "status")
         return {0: "running", 3: "stopped"}.get(code, "unknown")  # type: ignore[return-value] # a literal by its keys
     return "stopped"
 
@@ -134,7 +134,7 @@ def _command(server: Server, word: Literal["start", "stop", "status"]) -> list[s
     return ["systemctl", "is-active" if word == "status" else word, server.control.removeprefix("systemd:")]
 
 
-def _commanded(
+def commanded(
     server: Server, word: Literal["start", "stop", "status"], seconds: float | None = None
 ) -> tuple[int, str]:
     """Runs the command that is declared for a word; gives its code and the last line of its errors.
@@ -233,7 +233,7 @@ def start(server: Server, context: Context, seconds: float = START_SECONDS) -> P
     offset = log.stat().st_size if log.exists() else 0
     if server.control != "pg_ctl":
         told = f"`{shlex.join(_command(server, 'start'))}`"
-        code, said = _commanded(server, "start", min(seconds, 600.0))
+        code, said = commanded(server, "start", min(seconds, 600.0))
         if code != 0:
             reason = last_fatal(log, offset) or said or "no reason given"
             raise _start_failed(server, f"{told} ended with {code}: {reason}")
@@ -270,7 +270,7 @@ def stop(server: Server, context: Context, seconds: float = STOP_SECONDS) -> Non
         if isinstance(server.control, Control):
             seconds = server.control.timeout.total_seconds()
         told = f"`{shlex.join(_command(server, 'stop'))}`"
-        code, said = _commanded(server, "stop", seconds + 60)
+        code, said = commanded(server, "stop", seconds + 60)
         # Who supervises it has to end it: killed behind its back it would be started again.
         gone = _wait_gone(server, context.clock.sleep, seconds if code == 0 else 0.0)
         if not gone:

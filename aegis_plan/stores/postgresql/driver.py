@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from aegis_plan.actions.contract import Action, Context
+from aegis_plan.requirement import Requirement
 from aegis_plan.stores.contract import Looked
 from aegis_plan.stores.postgresql.basebackup import Source
 from aegis_plan.stores.postgresql.model import BackupParams, StreamParams
@@ -49,6 +50,11 @@ class PostgresqlDriver:
         from aegis_plan.stores.postgresql.look import look
 
         return look(context, store, member)
+
+    def check(self, context: Context, store: str, member: str) -> Sequence[Requirement]:
+        from aegis_plan.stores.postgresql.check_member import check_member
+
+        return check_member(context, store, member)
 
     def source(self, context: Context, params: Mapping[str, Any]) -> Source:
         return Source(context, BackupParams.model_validate(dict(params)))

@@ -1,0 +1,126 @@
+"""Asks the sites what their stores and repositories lack for all that is declared. What no site could look at is
+`could_not_verify`, with the reason. It writes nothing, but where it is told to try repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from aegis_plan.clock import Clock
+from aegis_plan.dispatch.contract import Dispatcher
+from aegis_plan.documents.model import Documents, LocalRepository
+from aegis_plan.observe.look import Looks
+from aegis_plan.requirement import Requirement, unverified
+
+LIMIT = 60.0
+"""Seconds for all answers together: a bucket that does not answer takes its time."""
+
+
+def check(
+    documents: Documents,
+    dispatcher: Dispatcher,
+    clock: Clock,
+    *,
+    stores: Sequence[str],
+    members: Collection[str] | None = None,
+    repositories: Sequence[str],
+    sites: Mapping[str, Mapping[str, Any]],
+    write: bool = False,
+    down: frozenset[str] = frozenset(),
+    limit: float = LIMIT,
+) -> list[Requirement]:
+    """What has to be there, site by site. `sites` says of each what else it is asked: see `actions/check.py`. Of the
+    members only those in `members`, each `<store>/<member>`, where that is given; nothing at sites in `down`.
+
+    Never raises for what cannot be reached."""
+    looks = Looks(documents, dispatcher, clock, down, limit)
+    asked: list[tuple[str, str, str, str, str]] = []
+    for site, more in sites.items():
+        looks.ask("site", site, site, "look-site", {"site": site}, (f"sites/{site}",))
+        looks.ask("look-needs-site", site, site, "look-needs-site", dict(more), (f"sites/{site}",))
+        asked.append(("look-needs-site", site, site, f"sites/{site}", "the site is fit"))
+    for store in stores:
+        for member, where in documents.stores[store].members.items():
+            name = f"{store}/{member}"
+            if where.site in down or (members is not None and name not in members):
+                continue
+            along = (f"stores/{store}", f"sites/{where.site}")
+            looks.ask(
+                "look-needs-store", name, where.site, "look-needs-store", {"store": store, "member": member}, along
+            )
+            asked.append(("look-needs-store", name, where.site, f"stores/{name}", "the server is fit"))
+    for repository in repositories:
+        for site in users(documents, repository):
+            if site in down:
+                continue
+            name = f"{repository}@{site}"
+            action = "try-repository" if write else "look-needs-repository"
+            along = (f"repositories/{repository}", f"sites/{site}")
+            verb: Literal["look", "act"] = "act" if write else "look"
+            looks.ask("look-needs-repository", name, site, action, {"repository": repository}, along, verb)
+            asked.append(("look-needs-repository", name, site, f"repositories/{repository}", f"{site} can use it"))
+    looks.wait()
+    found: list[Requirement] = []
+    unreachable: set[str] = set()
+    for site in sites:
+        seen = looks.site(site)
+        found.append(
+            Requirement(code="site-unreachable", state="ok", summary="the site answers", subject=f"sites/{site}")
+            if seen.reachable
+            else unverified("site-unreachable", "the site answers", seen.reason, f"sites/{site}")
+        )
+        unreachable |= set() if seen.reachable else {site}
+        if seen.reachable and seen.daemon is None and _streams(documents, stores, site):
+            found.append(
+                Requirement(
+                    code="site-daemon-missing",
+                    state="missing",
+                    summary="the daemon of the site runs",
+                    severity="warning",
+                    subject=f"sites/{site}",
+                    needed_for=("stream",),
+                    detail="it streams the log; without it nothing flows",
+                    hint="aegis site run, as a service",
+                )
+            )
+    for kind, name, site, subject, title in asked:
+        if kind == "look-needs-site" and site in unreachable:
+            continue  # said already
+        outcome, reason = looks.found(kind, name)
+        try:
+            if outcome is None:
+                raise ValueError(reason or f"site {site} is said to be down")
+            found += [Requirement.model_validate(one) for one in outcome.outputs["requirements"]]
+        except (KeyError, TypeError, ValidationError):
+            why = f"site {site} answered in a way that is not understood"
+            found.append(unverified("not-looked-at", title, why, subject, hint="bring both to the same version"))
+        except ValueError as error:
+            found.append(unverified("not-looked-at", title, f"{site}: {error}", subject))
+    return found
+
+
+def users(documents: Documents, repository: str) -> tuple[str, ...]:
+    """The sites that put something into a repository or take it from there."""
+    declared = documents.repositories[repository]
+    if isinstance(declared, LocalRepository):
+        return (declared.site,)
+    sites = [
+        member.site
+        for store in documents.stores.values()
+        if store.backup is not None and repository in store.backup.repositories
+        for member in store.members.values()
+    ]
+    fallback = [declared.site] if declared.site is not None else list(documents.sites)[:1]
+    return tuple(dict.fromkeys(sites or fallback))
+
+
+def _streams(documents: Documents, stores: Sequence[str], site: str) -> bool:
+    return any(
+        store.backup is not None
+        and store.backup.log is not None
+        and store.backup.log.stream
+        and any(member.site == site for member in store.members.values())
+        for store in (documents.stores[name] for name in stores)
+    )
