@@ -9,7 +9,7 @@ aegis: v1
 system:
   name: NAME
   timezone: UTC
-  objectives: {rto: 4h, rpo: 15m}      # back within four hours, having lost at most fifteen minutes
+  objectives: {rto: 4h, rpo: 15m} # back within four hours, having lost at most fifteen minutes
 
 tiers:
   1: {name: critical, rto: 1h}

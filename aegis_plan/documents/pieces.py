@@ -71,13 +71,13 @@ def pieces(text: str, file: str) -> Iterator[Piece]:
                 stop = text.find("\n", here, begin)
                 stop = begin if stop < 0 else stop
                 if stop < len(text) and text[stop] != "\n":
-                    raise _strange(file, line, text[here:stop])
+                    raise _strange(file, line, text[stop])
                 yield Piece("comment", text[here:stop].rstrip(), "", line, column(text, here), breaks, gap)
                 here, breaks, gap = stop, 0, 0
                 continue
             space = _GAP.match(text, here, begin)
             if space is None:
-                raise _strange(file, line, text[here:begin])
+                raise _strange(file, line, text[here])
             found = space.group().count("\n")
             breaks += found
             line += found
@@ -124,11 +124,11 @@ def _tokens(text: str) -> Iterator[Any]:
     return iter(found)
 
 
-def _strange(file: str, line: int, text: str) -> AegisError:
+def _strange(file: str, line: int, letter: str) -> AegisError:
     return AegisError(
         "format-refused",
         "a document cannot be formatted without changing it",
-        f"{text.strip()[:40]!r} holds a character that some programs take for the end of a line",
-        "write a plain line break there; the file was left as it is",
+        f"the character U+{ord(letter):04X} stands outside of any text, and programs differ in what it means there",
+        "remove it, or write a plain line break; the file was left as it was",
         Position(file, line + 1, 1),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from aegis_plan.cli.main import main
 from aegis_plan.documents.rewrite import rewrite
@@ -169,3 +171,17 @@ def test_a_file_that_is_protected_from_writing_stays() -> None:
 def test_other_paths_beside_standard_input_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fmt", "-", "plans"]) == 64
     assert "stdin-alone" in capsys.readouterr().err
+
+
+def test_the_hooks_of_pre_commit_run_commands_that_exist() -> None:
+    """Each entry is a command line; a hook without file names works on the folder it is called in."""
+    file = Path(__file__).parent.parent.parent / ".pre-commit-hooks.yaml"
+    hooks = {hook["id"]: hook for hook in YAML(typ="safe").load(file.read_text())}
+    assert set(hooks) == {"aegis-fmt", "aegis-validate"}
+    assert hooks["aegis-validate"]["pass_filenames"] is False
+    for hook in hooks.values():
+        assert hook["language"] == "python"
+        assert re.search(hook["files"], "plans/a.yml")
+        assert re.search(hook["files"], "a.yaml")
+        assert not re.search(hook["files"], "a.yaml.j2")
+        assert main([*hook["entry"].split()[1:], "--help"]) == 0

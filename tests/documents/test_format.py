@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_yaml import Writer
 
+from aegis_plan.cli.starter import STARTER
 from aegis_plan.documents.format import format_document
 from aegis_plan.documents.pieces import pieces
 from aegis_plan.documents.source import parse
@@ -64,6 +65,55 @@ def test_many_random_documents(sweep: bool) -> None:
     count = 20_000 if sweep else 400
     documents = sum(check(Random(seed)) for seed in range(count))
     assert documents > count / 2
+
+
+def broken(random: Random) -> bytes:
+    """A document that somebody cut, doubled, turned around, or dropped odd letters into."""
+    files = sorted((ROOT / "plans" / "aegis").glob("*.yaml"))
+    data = bytearray(random.choice(files).read_bytes() if random.random() < 0.5 else Writer(random).document().encode())
+    odd = (
+        *(b"\t", b"\r", b"\xe2\x80\xa8", b"\xc2\x85", b"# x", b"\n\n", b": ", b"- ", b'"', b"'", b"{", b"]", b"|\n"),
+        *(b">-\n", b"&a ", b"*a", b"? ", b"---\n", b"...\n", b"\xff", b"\0", b"%YAML 1.1\n", b"\\", b", "),
+        b"\xef\xbb\xbf",
+    )
+    for _ in range(random.randrange(1, 6)):
+        begin = random.randrange(len(data) + 1)
+        end = min(len(data), begin + random.randrange(1, 40))
+        kind = random.randrange(5)
+        if kind == 0:
+            del data[begin:end]
+        elif kind == 1:
+            data[begin:begin] = data[end : end + 20]
+        elif kind == 2:
+            data[begin:end] = bytes(reversed(data[begin:end]))
+        elif kind == 3:
+            data[begin:begin] = b" " * random.randrange(5)
+        else:
+            data[begin:begin] = random.choice(odd)
+    return bytes(data)
+
+
+def test_broken_documents_are_formatted_rightly_or_refused(sweep: bool) -> None:
+    done = 0
+    refused: list[AegisError] = []
+    for seed in range(10_000 if sweep else 400):
+        data = broken(Random(seed))
+        try:
+            once = format_document(data, "x.yaml")
+        except AegisError as error:
+            refused.append(error)
+            continue
+        done += 1
+        assert format_document(once, "x.yaml") == once, seed
+        assert [values(node) for node in parse(once, "x.yaml")] == [values(node) for node in parse(data, "x.yaml")], (
+            seed
+        )
+    assert done > 40
+    assert all(error.position for error in refused)
+
+
+def test_what_init_writes_is_in_style() -> None:
+    assert formatted(STARTER) == STARTER
 
 
 def test_the_example_is_in_style() -> None:
