@@ -63,8 +63,8 @@ def place(drawing: Drawing, box: float, bend: float) -> Placed:
 
 
 def _layers(drawing: Drawing) -> dict[str, int]:
-    """The length of the longest way to each node; one that needs nothing stands right before the first that needs
-    it."""
+    """The length of the longest way to each node. What needs nothing stands right before the first that needs it, but
+    steps begin as early as they may."""
     needs: dict[str, list[str]] = {}
     users: dict[str, list[str]] = {}
     for edge in drawing.edges:
@@ -74,7 +74,7 @@ def _layers(drawing: Drawing) -> dict[str, int]:
     layer: dict[str, int] = {}
     for node in drawing.nodes:
         layer[node.id] = max((layer[need] + 1 for need in needs.get(node.id, ())), default=0)
-    for node in drawing.nodes:
+    for node in drawing.nodes if drawing.kind in ("services", "sites") else ():
         if node.id not in needs and node.id in users:
             layer[node.id] = min(layer[user] for user in users[node.id]) - 1
     return layer
