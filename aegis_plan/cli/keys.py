@@ -82,7 +82,7 @@ def new(session: Session, site: str, folder: Path, recovery: str | None, target:
         )
     if target:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text("aegis: v1\n" + sealing, encoding="utf-8")
+        target.write_text("aegis: v1\n\n" + sealing, encoding="utf-8")
         out.print(f"\nThe public halves are in {target}.")
     else:
         out.print("\nAdd to the documents:\n")
