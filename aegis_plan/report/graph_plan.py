@@ -39,7 +39,8 @@ def draw_plan(plan: Plan) -> Drawing:
         notes.append(f"Critical path: {len(path)} of {count} steps, {length}{more}.")
     elif plan.steps:
         notes.append("No step has a known length, so there is no critical path.")
-    nodes = [_step_node(step, step.id in path, slack=timed.steps[step.id].slack) for step in plan.steps]
+    marked = set(path)
+    nodes = [_step_node(step, step.id in marked, slack=timed.steps[step.id].slack) for step in plan.steps]
     return drawing("plan", title, nodes, _edges(plan.steps, path), tiers=tier_names(plan.documents), notes=notes)
 
 
