@@ -67,7 +67,7 @@ def draw_scenario(documents: Documents, name: str) -> Drawing:
     line = ordered(own_steps(documents, scenario, steps, accepted, home, _nothing_measured))
     hit = _hit(documents, scenario, down)
     nodes = [_step_node(step, False, hit=step.phase == "data" and step.subject in hit) for step in line]
-    title = f"{documents.system.name}: scenario {name}, {scenario.disruption}, {scenario.strategy}"
+    title = f"{documents.system.name}: scenario {name} (disruption {scenario.disruption}, strategy {scenario.strategy})"
     struck = [*scenario.affects.sites, *scenario.affects.stores, *scenario.affects.services]
     notes = [f"Affected: {', '.join(struck) or 'everything'}."]
     if stores:
