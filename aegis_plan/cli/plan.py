@@ -11,6 +11,7 @@ import click
 from aegis_plan.cli.options import planning_options
 from aegis_plan.cli.planning import Asked, exit_code, intent_of, make_plan
 from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.cli.what_if import answers, show_answers, what_if_options
 from aegis_plan.errors import AegisError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output.")
 @click.option("--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the JSON events to FILE too.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
+@what_if_options
 @pass_session
 def command(
     session: Session,
@@ -31,6 +33,8 @@ def command(
     as_json: bool,
     json_into: IO[str] | None,
     detailed_exitcode: bool,
+    fails: str | None,
+    down: str | None,
 ) -> int:
     """Show what would be done, how long it takes and what would be lost.
 
@@ -45,15 +49,18 @@ def command(
     intent = intent_of(asked, loaded.documents)
     with world(loaded.documents, loaded.digest) as seen:
         plan = make_plan(seen, intent)
+    found = answers(plan, fails, down)
     digest = write_plan(plan, out) if out else ""
     if as_json or json_into:
-        lines = list(plan_events(plan, digest))
-        for line in lines:
+        told = {name: answer.as_data() for name, answer in found.items()}
+        for line in plan_events(plan, digest, told):
             if json_into:
                 json_into.write(line + "\n")
             if as_json:
                 click.echo(line)
-    if not as_json:
+    if not as_json and found:
+        show_answers(session, plan, found)
+    elif not as_json:
         console = session.console()
         show_plan(plan, console)
         if out and not plan.blocked:

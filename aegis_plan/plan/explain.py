@@ -104,7 +104,7 @@ def waiting_for(plan: Plan, step: Step) -> frozenset[str]:
             held.setdefault(other.tier, []).append(other.id)
     known = {other.id: other for other in plan.steps}
     found: set[str] = set()
-    through = inf
+    through: float = inf
     waiting = [step.id]
     while waiting:
         name = waiting.pop()
@@ -112,12 +112,12 @@ def waiting_for(plan: Plan, step: Step) -> frozenset[str]:
         gate = known[name]
         if gate.gate and gate.tier < through:
             # What one gate of a tier holds back, all of them do: each tier is taken up once.
-            behind += [other for tier in held if gate.tier < tier <= through for other in held[tier]]
+            behind += [one for tier in held if gate.tier < tier <= through for one in held[tier]]
             through = gate.tier
-        for other in behind:
-            if other not in found:
-                found.add(other)
-                waiting.append(other)
+        for follower in behind:
+            if follower not in found:
+                found.add(follower)
+                waiting.append(follower)
     found.discard(step.id)
     return frozenset(found)
 

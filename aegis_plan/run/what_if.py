@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any, Literal
 
-from aegis_plan.dispatch.contract import Attempt, Mark, Outcome, Progress, Trouble
+from aegis_plan.dispatch.contract import Attempt, Mark, Outcome, Progress
 from aegis_plan.errors import AegisError, UsageError
 from aegis_plan.journal.entry import Entry
 from aegis_plan.journal.file import Draft
@@ -250,8 +250,7 @@ class _Stage:
         marks: tuple[Mark, ...] = ()
         if self._failing.destructive and not self._failing.reversible:
             marks = (Mark(name="begun", at=self._clock.now()),)
-        trouble = Trouble(code="what-if", summary="it is assumed to fail")
-        return Outcome(key=key, verdict="failed", trouble=trouble, marks=marks)
+        return Outcome(key=key, verdict="failed", marks=marks)
 
     def attach(self, attempt: Attempt) -> None:
         self.submit(attempt)

@@ -1,4 +1,4 @@
-"""The steps of one life of a run at work: sent, polled, settled, taken back. Every change goes through the journal first;
+"""The steps of one life of a run at work: sent, polled, settled, taken back. Each change goes to the journal first;
 its fold is the only state that counts. It never decides by itself: `decide.py` does."""
 
 from __future__ import annotations
