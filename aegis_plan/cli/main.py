@@ -49,7 +49,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "More": {
         "site": "What runs at a site: worker and daemon.",
         "demo": "A disaster and a recovery, on this machine, in a minute.",
-        "explain": "What an error code means and what to do.",
+        "explain": "What an error code means, or why a step is in a plan.",
         "help": "The manual, offline.",
         "completion": "Print a completion script for a shell.",
     },

@@ -11,6 +11,7 @@ import click
 from aegis_plan.cli.options import planning_options
 from aegis_plan.cli.planning import Asked, exit_code, intent_of, make_plan
 from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.cli.what_if import answers, show_answers, what_if_options
 from aegis_plan.errors import AegisError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the JSON events to FILE too.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
 @click.option("--preflight", "ready", is_flag=True, help="List what a scenario, or each, would need and lacks here.")
+@what_if_options
 @pass_session
 def command(
     session: Session,
@@ -33,6 +35,8 @@ def command(
     json_into: IO[str] | None,
     detailed_exitcode: bool,
     ready: bool,
+    fails: str | None,
+    down: str | None,
 ) -> int:
     """Show what would be done, how long it takes and what would be lost.
 
@@ -58,15 +62,18 @@ def command(
     intent = intent_of(asked, loaded.documents)
     with world(loaded.documents, loaded.digest) as seen:
         plan = make_plan(seen, intent)
+    found = answers(plan, fails, down)
     digest = write_plan(plan, out) if out else ""
     if as_json or json_into:
-        lines = list(plan_events(plan, digest))
-        for line in lines:
+        told = {name: answer.as_data() for name, answer in found.items()}
+        for line in plan_events(plan, digest, told):
             if json_into:
                 json_into.write(line + "\n")
             if as_json:
                 click.echo(line)
-    if not as_json:
+    if not as_json and found:
+        show_answers(session, plan, found)
+    elif not as_json:
         console = session.console()
         show_plan(plan, console)
         if out and not plan.blocked:

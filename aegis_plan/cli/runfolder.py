@@ -84,7 +84,7 @@ def plan_of(run: Path) -> tuple[Plan, str]:
 
 
 def require_step(run: Path, step: str) -> None:
-    """Raises UsageError `step-unknown` when the plan of the run has no such step."""
+    """Raises UsageError `step-unknown` when the plan of there is no such step."""
     from difflib import get_close_matches
 
     plan, _ = plan_of(run)
@@ -94,7 +94,7 @@ def require_step(run: Path, step: str) -> None:
     near = get_close_matches(step, names, n=1)
     raise UsageError(
         "step-unknown",
-        "the run has no such step",
+        "there is no such step",
         f"there is no step '{step}' in run {run.name}",
         f"did you mean '{near[0]}'?" if near else "its steps: " + ", ".join(names),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.cli.what_if import answers, show_answers, what_if_options
 from aegis_plan.errors import AegisError
 
 if TYPE_CHECKING:
@@ -31,15 +32,43 @@ def read_file(path: Path) -> tuple[Plan, str, bytes]:
     return (*read(data), data)
 
 
+def steps_of(path: Path, begin: str) -> list[str]:
+    """Ids of the steps of a saved plan that begin so, for completion; none when it cannot be read."""
+    try:
+        return [step.id for step in read_plan(path)[0].steps if step.id.startswith(begin)]
+    except AegisError:
+        return []
+
+
+def _steps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    file = ctx.params.get("file")
+    return steps_of(file, incomplete) if file else []
+
+
 @click.command("show")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The plan as one JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document: the plan, or what else was asked for.")
+@click.option("--step", metavar="ID", shell_complete=_steps, help="Explain this step instead.")
+@what_if_options
 @pass_session
-def command(session: Session, file: Path, as_json: bool) -> None:
-    """Show the saved plan FILE."""
+def command(session: Session, file: Path, as_json: bool, step: str | None, fails: str | None, down: str | None) -> None:
+    """Show the saved plan FILE, a step of it, or what it would be if something went wrong."""
     from aegis_plan.report.plan import show_plan
 
     plan, digest = read_plan(file)
+    if step is not None:
+        from aegis_plan.cli.explain import explain_step
+
+        explain_step(session, plan, step, as_json)
+        return
+    found = answers(plan, fails, down)
+    if found:
+        if as_json:
+            told = {name: answer.as_data() for name, answer in found.items()}
+            click.echo(json.dumps({"format": 1, "digest": digest, **told}, ensure_ascii=False))
+        else:
+            show_answers(session, plan, found)
+        return
     if as_json:
         click.echo(
             json.dumps({"format": 1, "digest": digest, "plan": plan.model_dump(mode="json")}, ensure_ascii=False)

@@ -31,7 +31,7 @@ def asks(
             documents=documents,
             name=name,
             store=store,
-            look=_without(look, sites_down) if sites_down else look,
+            look=_without(documents, look, sites_down) if sites_down else look,
             now=snapshot.taken_at,
             tier=tiers[name],
             durations=durations,
@@ -97,11 +97,19 @@ def _unseen(documents: Documents, name: str) -> StoreLook:
     )
 
 
-def _without(look: StoreLook, sites_down: tuple[str, ...]) -> StoreLook:
-    """The same store with the members at lost sites counted as unreachable."""
+def _without(documents: Documents, look: StoreLook, sites_down: tuple[str, ...]) -> StoreLook:
+    """The same store with the members and repositories at lost sites counted as unreachable, as a look would find
+    them. What was known of their records stays known: it says what is lost with them."""
+    gone = {name for name, declared in documents.repositories.items() if declared.site in sites_down}
+    holdings = tuple(
+        Holding(repository=one.repository, reachable=False, reason="it is at a site that is said to be down")
+        if one.repository in gone and one.reachable
+        else one
+        for one in look.shelf.holdings
+    )
     return StoreLook(
         store=look.store,
-        shelf=look.shelf,
+        shelf=look.shelf.model_copy(update={"holdings": holdings}),
         members=tuple(
             MemberLook(
                 member=member.member, site=member.site, state="unreachable", reason=f"site {member.site} is down"

@@ -13,7 +13,7 @@ from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.documents.scalars import format_duration
 from aegis_plan.plan.plan import About, Forecast, PlanFinding
 from aegis_plan.plan.schedule import schedule, worst_length
-from aegis_plan.plan.serving import Serving, subjects
+from aegis_plan.plan.serving import Serving, Subject, subjects
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.contract import Ask, RecoveryPoint
 from aegis_plan.stores.specs import spec
@@ -67,7 +67,9 @@ def forecast_recovery(
     watch = Watch(steps, parallel, max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else None)
     zone = ZoneInfo(documents.system.timezone)
     forecasts = [
-        watch.back(one.about, one.name, one.after, objective(documents, one.tier, "rto", scenario))
+        _stuck(one, objective(documents, one.tier, "rto", scenario))
+        if one.stuck
+        else watch.back(one.about, one.name, one.after, objective(documents, one.tier, "rto", scenario))
         for one in subjects(documents, steps, serving)
     ]
     for name, point in points.items():
@@ -82,6 +84,11 @@ def forecast_recovery(
     # A service that misses is why its tier does: once is enough.
     told = [forecast for forecast in forecasts if forecast.about != "service"]
     return tuple(forecasts), tuple(finding for one in told for finding in _findings(one))
+
+
+def _stuck(one: Subject, target: timedelta | None) -> Forecast:
+    basis = f"it needs {', '.join(one.stuck)}, which this plan does not bring back"
+    return _forecast(one.name, "rto", target, None, basis, one.about)
 
 
 def _findings(forecast: Forecast) -> Iterator[PlanFinding]:

@@ -14,7 +14,7 @@ from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
-from aegis_plan.plan.serving import Serving, serves, serving
+from aegis_plan.plan.serving import Serving, serves, serving, stuck
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import refusals
 from aegis_plan.stores.contract import RecoveryPoint, Target
@@ -73,7 +73,9 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         )
     findings.extend(refusals(line))
     parallel = limit(intent)
-    served = Serving(accepted, serving(documents, hanging, accepted, line)) if line else Serving({}, {})
+    missing = tuple(name for name in names if name not in accepted) if not intent.beside else ()
+    under = stuck(documents, hanging, missing)
+    served = Serving(accepted, serving(documents, hanging, accepted, line), under) if line else Serving({}, {}, under)
     forecasts, breaches = forecast_recovery(
         documents, line, parallel, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, served
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.plan.plan import About, Plan
@@ -21,6 +21,8 @@ class Serving:
     stores: Mapping[str, str]
     services: Mapping[str, tuple[str, ...]]
     """All of them have to end; none: nothing is done for the service."""
+    stuck: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Services with the stores under them that the plan cannot bring back."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Subject:
     name: str
     tier: int
     after: tuple[str, ...]
+    stuck: tuple[str, ...] = ()
+    """Stores that it needs and that the plan cannot bring back."""
 
 
 def serves(steps: Sequence[Step]) -> str:
@@ -68,15 +72,18 @@ def subjects(documents: Documents, steps: Sequence[Step], found: Serving) -> tup
     ends = [(tiers[name], name) for name in found.stores.values()]
     ends += [(documents.services[name].tier, step) for name, after in found.services.items() for step in after]
     made = []
-    for tier in sorted({tier for tier, _ in ends}):
+    stuck = [(documents.services[name].tier, store) for name, stores in found.stuck.items() for store in stores]
+    for tier in sorted({tier for tier, _ in (*ends, *stuck)}):
         label = documents.tiers[str(tier)].name if str(tier) in documents.tiers else ""
         after = tuple(dict.fromkeys(step for at, step in (*ends, *traffic) if at <= tier))
-        made.append(Subject("tier", f"tier {tier}" + (f" ({label})" if label else ""), tier, after))
+        under = tuple(dict.fromkeys(store for at, store in stuck if at <= tier))
+        made.append(Subject("tier", f"tier {tier}" + (f" ({label})" if label else ""), tier, after, under))
     for name, own in found.services.items():
-        if own:
+        under = found.stuck.get(name, ())
+        if own or under:
             tier = documents.services[name].tier
             after = (*own, *(step for at, step in traffic if at <= tier))
-            made.append(Subject("service", name, tier, after))
+            made.append(Subject("service", name, tier, after, under))
     return tuple(made)
 
 
@@ -107,3 +114,13 @@ def _behind(documents: Documents, service: str, own: Mapping[str, str], accepted
         elif name in documents.services:
             waiting.extend(documents.services[name].uses)
     return tuple(sorted(found))
+
+
+def stuck(documents: Documents, names: Sequence[str], missing: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Services that use one of the `missing` stores, directly or not, with those stores."""
+    found: dict[str, tuple[str, ...]] = {}
+    for store in missing:
+        for service in dependents(documents, (store,)):
+            if service in names:
+                found[service] = (*found.get(service, ()), store)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,8 +24,8 @@ def version_line(tool: str, at: datetime) -> str:
     return line("version", at, f"aegis {tool}", aegis=tool, events=VERSION)
 
 
-def plan_events(plan: Plan, digest: str = "") -> Iterator[str]:
-    """A plan as events: version, findings, steps, forecasts, summary."""
+def plan_events(plan: Plan, digest: str = "", answers: Mapping[str, Any] | None = None) -> Iterator[str]:
+    """A plan as events: version, findings, steps, forecasts, answers to what-if questions, summary."""
     at = plan.made_at
     yield version_line(plan.tool, at)
     for finding in plan.findings:
@@ -35,6 +35,8 @@ def plan_events(plan: Plan, digest: str = "") -> Iterator[str]:
     for forecast in plan.forecasts:
         message = f"{forecast.subject}: {forecast.objective} {forecast.verdict}"
         yield line("forecast", at, message, **forecast.model_dump(mode="json"))
+    for name, answer in (answers or {}).items():
+        yield line(name, at, name.replace("_", " "), **{name: answer})
     seconds, unknown = expected(plan)
     yield line(
         "summary",

@@ -14,6 +14,7 @@ from aegis_plan.plan.plan import Forecast, Plan, PlanFinding
 from aegis_plan.plan.schedule import schedule
 from aegis_plan.plan.step import Step
 from aegis_plan.report.terminal import indented, letters, moment, span
+from aegis_plan.report.timing import show_time
 
 STYLES = {"+": "add", "~": "change", "-/+": "replace", "-": "remove", "<=": "read"}
 MEANINGS = {"+": "make", "~": "change", "-/+": "replace", "-": "remove", "<=": "look"}
@@ -41,6 +42,8 @@ def show_plan(plan: Plan, out: Console, *, briefly: bool = False) -> None:
             show_finding(finding, out)
     if plan.steps and not briefly:
         _show_steps(plan, out)
+    if plan.steps and not briefly:
+        show_time(plan, out)
     if plan.forecasts and not briefly and (plan.steps or plan.intent.kind in ("recover", "restore")):
         _show_forecasts(plan.forecasts, out)
     if plan.choices and not briefly:

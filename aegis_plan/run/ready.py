@@ -78,6 +78,10 @@ class Ready:
                 work.append((held, good))
         return sorted(lost, key=self._rank.__getitem__)
 
+    def place(self, step: Step) -> int:
+        """Where a step stands in the plan."""
+        return self._rank[step.id][2]
+
     def _add(self, name: str, needs: Sequence[str]) -> None:
         self._waits[name] = len(needs)
         for need in needs:

@@ -1,6 +1,5 @@
-"""The steps of one life of a run at work: sent, polled, decided about, settled, taken back. Every change goes through
-the journal first; the fold of the journal is the only state that counts. It never decides by itself: `decide.py` does.
-"""
+"""The steps of one life of a run at work: sent, polled, settled, taken back. Each change goes to the journal first;
+its fold is the only state that counts. It never decides by itself: `decide.py` does."""
 
 from __future__ import annotations
 
@@ -11,7 +10,8 @@ from typing import Any, cast
 from aegis_plan.clock import Clock
 from aegis_plan.dispatch.contract import Dispatcher, Outcome, Trouble, Verb
 from aegis_plan.errors import AegisError, UnavailableError
-from aegis_plan.journal.file import Draft, Journal
+from aegis_plan.journal.contract import Book
+from aegis_plan.journal.file import Draft
 from aegis_plan.journal.replay import RunState, StepState, counted
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.step import Step
@@ -31,7 +31,7 @@ class Work:
         self,
         plan: Plan,
         state: RunState,
-        journal: Journal,
+        journal: Book,
         dispatcher: Dispatcher,
         clock: Clock,
         tell: Tell,
@@ -338,7 +338,7 @@ class Work:
 
     def roll_back(self) -> None:
         """Decides about subjects in which a step failed, once nothing of them is on its way."""
-        for step in self.plan.steps if self.state.failed else ():
+        for step in sorted((self.steps[name] for name in self.state.failed), key=self._order.place):
             mine = self.state.step(step.id)
             if not mine.failed_once or mine.passed_over or step.on_error == "continue" or step.id in self._judged:
                 continue

@@ -1,0 +1,99 @@
+"""What would become of a run if a step failed: the same as what becomes of a real one in which it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from aegis_plan.errors import UsageError
+from aegis_plan.plan.plan import Intent
+from aegis_plan.plan.step import Estimate, Step
+from aegis_plan.run.what_if import what_if_fails
+from tests.plan.graphs import Kind, random_steps
+from tests.plan.test_recovery import LOST, QUIET, recover
+from tests.plan.world import snapshot
+from tests.run.scripted import NOW, Room, outcome, plan, step
+
+SECOND = Estimate(seconds=1, basis="declared")
+
+
+def risky(seed: int) -> tuple[Step, ...]:
+    """Random steps of every kind that the rules of failing tell apart, all as long."""
+    dice = Random(seed + 1_000_000)
+    return tuple(
+        one.model_copy(
+            update={
+                "estimate": SECOND,
+                "destructive": dice.random() < 0.25,
+                "reversible": dice.random() < 0.7,
+                "scratch": dice.random() < 0.2,
+                "repeatable": dice.random() < 0.8,
+                "symbol": dice.choice(("+", "~", "-/+", "<=")),
+                "on_error": "continue" if dice.random() < 0.2 else "stop",
+                "retries": dice.choice((0, 0, 1)),
+                "retry_delay": 0.0,
+            }
+        )
+        for one in random_steps(seed, Kind(most=14, unknown=False, people=False))
+    )
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_it_says_what_a_real_run_does(tmp_path: Path, block: int) -> None:
+    for seed in range(block, 300, 8):
+        steps = risky(seed)
+        failing = steps[Random(seed).randrange(len(steps))]
+        made = plan(*steps, parallelism=1 + seed % 4)
+        answer = what_if_fails(made, failing.id)
+        removing = failing.destructive and not failing.reversible
+        marks = [{"name": "begun", "at": NOW.isoformat()}] if removing else []
+        room = Room(tmp_path / str(seed), {f"{failing.id}:act": [outcome("failed", marks=marks)] * 9})
+        executor = room.executor(made)
+        result = executor.apply()
+        state = executor.state
+        where = (seed, failing.id)
+        assert answer.not_run == tuple(one.id for one in steps if not state.step(one.id).numbers), where
+        assert (answer.verdict, answer.exit_code) == (result.verdict, result.exit_code), where
+        assert answer.attempts == state.step(failing.id).numbers.get("act", 0), where
+        assert answer.undone == tuple(room.dispatcher.effects("undo")), where
+        for one in steps:
+            real = state.step(one.id).state
+            told = answer.states[one.id]
+            assert told == real or (told in ("held", "waiting") and real == "waiting"), (*where, one.id)
+
+
+def test_what_hangs_on_a_step_stays_down_and_the_rest_goes_on() -> None:
+    answer = what_if_fails(recover(snapshot(QUIET, LOST)), "policy-db.replay")
+    assert (answer.becomes, answer.verdict, answer.stores_down) == ("failed", "failed", ("policy-db",))
+    assert {"policy-db.swap", "auth.start", "auth.health"} <= set(answer.not_run)
+    assert answer.undone == ("policy-db.replay", "policy-db.stage")
+    assert [(one.about, one.subject) for one in answer.down] == [("tier", "tier 1 (critical)"), ("service", "auth")]
+
+
+def test_a_step_whose_failure_is_passed_over_keeps_nothing_down() -> None:
+    answer = what_if_fails(recover(snapshot(QUIET, LOST)), "policy-db.create-slot")
+    assert (answer.stores_down, answer.down) == ((), ())
+    assert answer.exit_code == 0
+    assert answer.becomes == "passed"
+
+
+def test_what_comes_back_later_is_told() -> None:
+    """A slow step that is passed over still delays what waits for it."""
+    minute = Estimate(seconds=60, basis="declared")
+    made = plan(
+        step("a", estimate=minute, on_error="continue", retries=1, retry_delay=1),
+        step("auth.start", "a", estimate=minute, subject="auth", phase="services"),
+        intent=Intent(kind="recover", scenario="lost"),
+    )
+    assert what_if_fails(made, "a").becomes == "passed"
+    assert what_if_fails(made, "a").attempts == 2
+    assert what_if_fails(made, "a").not_run == ()
+
+
+def test_a_name_that_is_no_step_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        what_if_fails(plan(step("policy-db.stage")), "policy-db.stge")
+    assert caught.value.code == "step-unknown"
+    assert "policy-db.stage" in caught.value.hint
