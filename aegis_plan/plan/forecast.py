@@ -81,6 +81,9 @@ def forecast_recovery(
     ends = finishes(steps)
     elapsed = max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else 0.0
     since = "since the failure" if failed_at is not None else "from now"
+    decide = scenario.decide.total_seconds() if scenario is not None and scenario.decide is not None else 0.0
+    if decide > elapsed:
+        elapsed, since = decide, f"from the failure, of which the decision takes {_span(decide)} (declared)"
     zone = ZoneInfo(documents.system.timezone)
     forecasts = []
     for tier in sorted({step.tier for step in steps if step.id in serving}):
@@ -130,6 +133,27 @@ def forecast_recovery(
         if forecast.verdict == "fail" and forecast.expected is not None and forecast.target is not None
     ]
     return tuple(forecasts), tuple(findings)
+
+
+def without_way(forecasts: Sequence[Forecast], stuck: Sequence[str]) -> tuple[Forecast, ...]:
+    """The same, where nothing serves in time as long as some stores have no way back in this plan."""
+    why = f"there is no way back for {', '.join(stuck)} in this plan"
+    return tuple(
+        row.model_copy(update={"expected": None, "verdict": "could_not_verify", "basis": why})
+        if stuck and row.objective == "rto" and row.verdict == "pass"
+        else row
+        for row in forecasts
+    )
+
+
+def losses_unknown(
+    documents: Documents, stores: Sequence[str], tiers: Mapping[str, int], scenario: Scenario | None
+) -> tuple[Forecast, ...]:
+    """Stores of which nobody knows to which moment they come back."""
+    why = "nobody knows yet to which moment it comes back"
+    return tuple(
+        _forecast(name, "rpo", objective(documents, tiers[name], "rpo", scenario), None, why) for name in stores
+    )
 
 
 def _forecast(subject: str, which: str, target: timedelta | None, expected: float | None, basis: str) -> Forecast:
