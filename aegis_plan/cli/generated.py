@@ -75,10 +75,10 @@ def steps() -> str:
         "|---|---|---|---|---|---|",
     ]
     for kind in ACTIONS.values():
-        lines.append(
-            f"| `{kind.kind}` | {kind.title} | `{kind.symbol}` | {'yes' if kind.reversible else 'no'} | "
-            f"{'yes' if kind.destructive else 'no'} | {f'{kind.retries} times' if kind.retries else 'no'} |"
-        )
+        title = kind.title + ("" if kind.built else " (not built yet)")
+        again = f"{kind.retries} times" if kind.retries else "no"
+        undone, stops = ("yes" if flag else "no" for flag in (kind.reversible, kind.destructive))
+        lines.append(f"| `{kind.kind}` | {title} | `{kind.symbol}` | {undone} | {stops} | {again} |")
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ from aegis_plan.plan.plan import About, Plan
 from aegis_plan.plan.services import dependents
 from aegis_plan.plan.step import Step
 
-SERVES = ("accept", "swap", "compare", "start-server", "replay")
+SERVES = ("accept", "repoint", "swap", "compare", "start-server", "replay")
 """The step after which a store serves: the acceptance, or the proof of a restore beside."""
 
 
@@ -57,9 +57,8 @@ def serving_of(plan: Plan) -> Serving:
     accepted = {name: serves(steps) for name, steps in of_store.items()}
     if plan.intent.beside:
         return Serving(accepted, {})
-    scenario = plan.documents.scenarios.get(plan.intent.scenario)
-    also = scenario.affects.services if scenario is not None else ()
-    names = dependents(plan.documents, tuple(sorted(accepted)), also)
+    # Which services hang on it was decided with the snapshot at hand; each of them has a forecast.
+    names = tuple(row.subject for row in plan.forecasts if row.about == "service")
     return Serving(accepted, serving(plan.documents, names, accepted, plan.steps))
 
 
