@@ -287,5 +287,21 @@ def test_what_only_a_newer_server_can_lack(
             primary.sql(statement)
         primary.sql("SELECT pg_reload_conf()")
         assert [one.severity for one in missing()] == ["warning"]
+        # Of replicas alone nothing is read: their warnings must not pass for a store that can be backed up.
+        monkeypatch.setenv("ORDERS", full(replica))
+        alone = World(loaded.documents, loaded.digest)
+        try:
+            said = check(loaded.documents, alone.dispatcher, alone.clock, stores=["orders"], repositories=[], sites={})
+        finally:
+            alone.close()
+        assert "no-primary" in {one.code for one in said if one.state == "missing"}
+        monkeypatch.setenv("ORDERS", full(primary))
+        monkeypatch.setenv("ORDERS_2", full(primary))
+        both = World(loaded.documents, loaded.digest)
+        try:
+            said = check(loaded.documents, both.dispatcher, both.clock, stores=["orders"], repositories=[], sites={})
+        finally:
+            both.close()
+        assert "two-primaries" in {one.code for one in said if one.state == "missing"}
     finally:
         world.close()
