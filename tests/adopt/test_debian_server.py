@@ -8,12 +8,16 @@ import pwd
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from aegis_plan.cli.wire import World, load_documents
 from aegis_plan.observe.check import check
 from aegis_plan.requirement import Requirement, exit_code
+from aegis_plan.stores.postgresql.check_host import host
+from aegis_plan.stores.postgresql.check_server import Seen
+from aegis_plan.stores.postgresql.model import Server
 from tests.adopt.rig import Adopting, adopting
 from tests.servers.postgresql import PASSWORD, user
 
@@ -211,3 +215,32 @@ def test_a_folder_of_programs_of_another_version(rig: Rig) -> None:
         path.write_text(text)
     missing = {one["code"] for one in said["requirements"] if one["state"] == "missing" and one["severity"] == "breach"}
     assert missing == {"binaries-missing"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"binaries": "/nowhere"}, "binaries-missing"),
+        ({"run_as": "nobody-of-that-name"}, "run-as-unknown"),
+        ({"run_as": "nobody"}, "run-as-differs"),
+        ({"run_as": None}, "run-as-missing"),
+        ({"control": {"start": ["true"], "stop": ["true"], "status": ["sh", "-c", "exit 3"]}}, "control-differs"),
+        ({"control": {"start": ["no-such"], "stop": ["true"], "status": ["true"]}}, "server-control-failed"),
+        ({"control": "pg_ctl"}, "configuration-missing"),
+    ],
+)
+def test_its_host_lacks(rig: Rig, fields: dict[str, Any], code: str) -> None:
+    declared = Server.model_validate({**rig.world.documents.stores["shop-db"].members["main-1"].server, **fields})
+    found = host(declared, Seen(150000, declared.data_directory, size=1), "beside", "stores/shop-db/main-1")
+    assert {one.code for one in found if one.state == "missing"} == {code}
+    assert {one.state for one in found} == {"ok", "missing"}
+
+
+def test_its_host_has_another_size_and_place(rig: Rig) -> None:
+    declared = Server.model_validate(rig.world.documents.stores["shop-db"].members["main-1"].server)
+    large = host(declared, Seen(150000, declared.data_directory, size=1 << 60), "beside", "x")
+    assert {one.code for one in large if one.state != "ok"} == {"no-space"}
+    unknown = host(declared, Seen(150000, declared.data_directory), "beside", "x")
+    assert {(one.code, one.state) for one in unknown if one.state != "ok"} == {("no-space", "could_not_verify")}
+    other = host(declared, Seen(150000, "/another/place", size=1), "beside", "x")
+    assert {one.code for one in other if one.state != "ok"} == {"data-directory-differs"}
