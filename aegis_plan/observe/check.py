@@ -14,6 +14,7 @@ from aegis_plan.documents.model import Documents, LocalRepository
 from aegis_plan.observe.look import Looks
 from aegis_plan.requirement import Requirement, unverified
 
+_AWAY = "run it at that site too; where it has no site file, 'aegis keys new SITE' makes one"
 LIMIT = 60.0
 """Seconds for all answers together: a bucket that does not answer takes its time."""
 
@@ -70,7 +71,7 @@ def check(
         found.append(
             Requirement(code="site-unreachable", state="ok", summary="the site answers", subject=f"sites/{site}")
             if seen.reachable
-            else unverified("site-unreachable", "the site answers", seen.reason, f"sites/{site}")
+            else unverified("site-unreachable", "the site answers", seen.reason, f"sites/{site}", hint=_AWAY)
         )
         unreachable |= set() if seen.reachable else {site}
         if seen.reachable and seen.daemon is None and _streams(documents, stores, site):
