@@ -32,7 +32,8 @@ class CheckStore(_Check):
         from aegis_plan.stores.drivers import driver
 
         name, member = str(context.attempt.params["store"]), str(context.attempt.params["member"])
-        return _done(driver(context.declared.stores[name].engine).check(context, name, member))
+        found = driver(context.declared.stores[name].engine).check(context, name, member)
+        return _done(found.requirements, read=found.read, size=found.size)
 
 
 class CheckRepository(_Check):

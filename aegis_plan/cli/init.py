@@ -22,13 +22,21 @@ from aegis_plan.errors import AegisError
 @click.option("--role", metavar="ROLE", default="aegis", show_default=True,
               help="Role that backups will use, with --from; it need not exist yet.")  # fmt: skip
 @pass_session
+@click.pass_context
 def command(
-    session: Session, folder: Path, name: str, dsn: str | None, store: str | None, site: str, role: str
+    ctx: click.Context,
+    session: Session,
+    folder: Path,
+    name: str,
+    dsn: str | None,
+    store: str | None,
+    site: str,
+    role: str,
 ) -> None:
     """Write documents below FOLDER/plans, with a schema for editors in FOLDER/schemas.
 
     With --from the server is looked at, and nothing is changed there: DSN is a libpq string, a postgresql:// address or
-    service=NAME, best of a superuser. Its password is written nowhere.
+    service=NAME, best of a superuser. Its password is written nowhere. Keys of the site are made where there are none.
     """
     if dsn is None:
         _write(folder, {"system.yaml": STARTER.replace("NAME", name)})
@@ -45,13 +53,22 @@ def command(
     _checked("--store", named)
     written = documents(found, name, named, site, role)
     files = _write(folder, written.files)
+    keys = folder / "site"
+    with_keys = not keys.exists() and not (folder / "plans" / "sealing.yaml").exists()
     kind = "a replica" if found.replica else "the primary"
     said = [f"Looked at {found.said} at {found.where}, {kind}{'' if found.here else ', not on this host'}."]
     said += [f"Wrote {path}" for path in files]
     todo = sum(text.count("TODO") for text in written.files.values())
     if todo:
         said.append("Some values could not be seen: look for TODO; 'aegis validate' names those that are left.")
-    _next(session, folder, site, said, "aegis check", written.variables)
+    if with_keys:
+        from aegis_plan.cli.keys import new
+
+        for line in said:
+            session.console().print(line, soft_wrap=True)
+        said = [""]
+        ctx.invoke(new, site=site, folder=keys, recovery=None, target=folder / "plans" / "sealing.yaml")
+    _next(session, folder, "" if with_keys else site, said, "aegis check", written.variables)
 
 
 def _checked(option: str, name: str) -> None:
@@ -103,7 +120,9 @@ def _next(session: Session, folder: Path, site: str, said: list[str], last: str,
         out.print(f"  cd {shlex.quote(str(folder))}", soft_wrap=True)
     for variable, value in variables.items():
         out.print(f'  export {variable}="{value} password=..."', soft_wrap=True)
-    out.print(f"  aegis keys new {site} --documents plans/sealing.yaml\n  aegis validate\n  {last}", soft_wrap=True)
+    if site:
+        out.print(f"  aegis keys new {site} --documents plans/sealing.yaml", soft_wrap=True)
+    out.print(f"  aegis validate\n  {last}", soft_wrap=True)
     if variables:
         out.print(
             "\nThe variable has to be set where the site's programs run; a password file (~/.pgpass) instead of "

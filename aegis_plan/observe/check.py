@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from aegis_plan.documents.model import Documents, LocalRepository
 from aegis_plan.observe.look import Looks
 from aegis_plan.requirement import Requirement, unverified
 
+_AWAY = "run it at that site too; where it has no site file, 'aegis keys new SITE' makes one"
 LIMIT = 60.0
 """Seconds for all answers together: a bucket that does not answer takes its time."""
 
@@ -63,13 +64,14 @@ def check(
             asked.append(("look-needs-repository", name, site, f"repositories/{repository}", f"{site} can use it"))
     looks.wait()
     found: list[Requirement] = []
+    outputs: dict[tuple[str, str], Mapping[str, Any]] = {}
     unreachable: set[str] = set()
     for site in sites:
         seen = looks.site(site)
         found.append(
             Requirement(code="site-unreachable", state="ok", summary="the site answers", subject=f"sites/{site}")
             if seen.reachable
-            else unverified("site-unreachable", "the site answers", seen.reason, f"sites/{site}")
+            else unverified("site-unreachable", "the site answers", seen.reason, f"sites/{site}", hint=_AWAY)
         )
         unreachable |= set() if seen.reachable else {site}
         if seen.reachable and seen.daemon is None and _streams(documents, stores, site):
@@ -93,12 +95,72 @@ def check(
             if outcome is None:
                 raise ValueError(reason or f"site {site} is said to be down")
             found += [Requirement.model_validate(one) for one in outcome.outputs["requirements"]]
+            outputs[kind, name] = outcome.outputs
         except (KeyError, TypeError, ValidationError):
             why = f"site {site} answered in a way that is not understood"
             found.append(unverified("not-looked-at", title, why, subject, hint="bring both to the same version"))
         except ValueError as error:
             found.append(unverified("not-looked-at", title, f"{site}: {error}", subject))
-    return found
+    if members is None:
+        found += _read(documents, stores, outputs, found)
+    return [*found, *_room(documents, stores, repositories, outputs)]
+
+
+_Outputs = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def _read(
+    documents: Documents, stores: Sequence[str], outputs: _Outputs, said: Sequence[Requirement]
+) -> Iterator[Requirement]:
+    """Warnings of every member do not add up to a store that can be backed up."""
+    for store in stores:
+        names = [f"{store}/{member}" for member in documents.stores[store].members]
+        read = [name for name in names if outputs.get(("look-needs-store", name), {}).get("read")]
+        backup = documents.stores[store].backup
+        if backup is None or len(read) == 1 or any(("look-needs-store", name) not in outputs for name in names):
+            continue
+        if not read and any(
+            one.code == "server-not-asked" and one.subject.startswith(f"stores/{store}/") for one in said
+        ):
+            continue  # why none of them answered stands there
+        yield Requirement(
+            code="two-primaries" if read else "no-primary",
+            state="missing",
+            summary="backups are read from one member",
+            subject=f"stores/{store}",
+            detail=f"{', '.join(read)} are primary" if read else "every member is a replica",
+            hint=f"find out which one takes writes, and {'stop the other' if read else 'promote it'}",
+        )
+
+
+def _room(
+    documents: Documents, stores: Sequence[str], repositories: Sequence[str], outputs: _Outputs
+) -> Iterator[Requirement]:
+    """Whether one more full of each store fits into a folder, uncompressed: what it takes at most."""
+    for name in repositories:
+        declared = documents.repositories[name]
+        if not isinstance(declared, LocalRepository):
+            continue
+        free = outputs.get(("look-needs-repository", f"{name}@{declared.site}"), {}).get("free")
+        kept = [store for store in stores if (backup := documents.stores[store].backup) and name in backup.repositories]
+        sizes = [
+            max((outputs.get(("look-needs-store", f"{store}/{member}"), {}).get("size") or 0) for member in members)
+            for store in kept
+            if (members := documents.stores[store].members)
+        ]
+        if not isinstance(free, int) or not kept or not all(sizes):
+            continue
+        need = sum(sizes)
+        yield Requirement(
+            code="repository-full",
+            state="ok" if free >= need else "missing" if free < need // 10 else "could_not_verify",
+            severity="breach" if free < need // 10 else "warning",
+            summary="there is room for another full of each store",
+            subject=f"repositories/{name}",
+            needed_for=("full",),
+            detail="" if free >= need else f"{free} bytes are free; the data has {need} before it is compressed",
+            hint="" if free >= need else "make room, or keep backups for a shorter time",
+        )
 
 
 def users(documents: Documents, repository: str) -> tuple[str, ...]:

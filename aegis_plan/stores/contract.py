@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.documents.model import Documents, Store
+from aegis_plan.requirement import Requirement
 
 if TYPE_CHECKING:
     from aegis_plan.observe.snapshot import PastDuration, StoreLook
@@ -182,6 +183,17 @@ class Looked:
     reason: str = ""
     lineage: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a member lacks for all that is declared of its store."""
+
+    requirements: tuple[Requirement, ...]
+    read: bool = False
+    """Whether backups are read from it as things are."""
+    size: int | None = None
+    """Bytes of data, of which a full is made."""
 
 
 class Source(Protocol):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aegis_plan.actions.contract import Action, Context
-from aegis_plan.requirement import Requirement
-from aegis_plan.stores.contract import Looked, Source
+from aegis_plan.stores.contract import Checked, Looked, Source
 
 
 class Driver(Protocol):
@@ -18,7 +17,7 @@ class Driver(Protocol):
     def look(self, context: Context, store: str, member: str) -> Looked:
         """Looks at one member, changing nothing; never raises for a server that is down or refuses."""
 
-    def check(self, context: Context, store: str, member: str) -> Sequence[Requirement]:
+    def check(self, context: Context, store: str, member: str) -> Checked:
         """What this member lacks for all that is declared of its store, with the way to it; changes nothing, and never
         raises for a server that is down or refuses."""
 

@@ -76,5 +76,4 @@ def adopting() -> Iterator[Adopting]:
         ran = it.aegis("init", str(folder), "--from", admin, "--name", "shop", cwd=server.folder)
         assert ran.code == 0, ran.text
         it.environment["SHOP_DB"] = f"host=127.0.0.1 port={server.port} user=aegis dbname=postgres password={PASSWORD}"
-        it.ok("keys", "new", "main", "--documents", "plans/sealing.yaml")
         yield it

@@ -155,8 +155,8 @@ class _Host:
             return
         if not running:
             yield unverified(
-                "control-differs", title, "no server runs, so nothing shows what the commands are about", self.subject,
-                needed_for=_FOR,
+                "control-differs", title, "no server is seen to run, so nothing shows what the commands are about",
+                self.subject, needed_for=_FOR,
             )  # fmt: skip
             return
         try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
 from aegis_plan.requirement import Requirement, unverified
+from aegis_plan.stores.contract import Checked
 from aegis_plan.stores.postgresql import check
 from aegis_plan.stores.postgresql.check_host import host
 from aegis_plan.stores.postgresql.check_login import hba_on_host, party, refused_login
@@ -15,7 +16,7 @@ from aegis_plan.stores.postgresql.connection import LoginRefusedError, connect, 
 _ALL = ("full", "incremental", "log", "stream")
 
 
-def check_member(context: Context, store: str, member: str) -> list[Requirement]:
+def check_member(context: Context, store: str, member: str) -> Checked:
     """Never raises for a server that is down or refuses: that is what it tells."""
     declared, subject = context.declared.stores[store], f"stores/{store}/{member}"
     found: list[Requirement] = []
@@ -34,7 +35,7 @@ def check_member(context: Context, store: str, member: str) -> list[Requirement]
     try:
         server = check.server(declared, member)
     except AegisError as error:
-        return [*found, unverified(error.code, "the server's fields make sense", error, subject)]
+        return Checked((*found, unverified(error.code, "the server's fields make sense", error, subject)))
     data = server.data_directory if server is not None else ""
     seen = _server(context, store, member, hba_on_host(server), data, found)
     if server is not None:
@@ -52,7 +53,7 @@ def check_member(context: Context, store: str, member: str) -> list[Requirement]
                 hint="add data_directory and binaries",
             )
         )
-    return found
+    return Checked(tuple(found), read=seen.read, size=seen.size)
 
 
 def _server(context: Context, store: str, member: str, hba_file: str, data: str, found: list[Requirement]) -> Seen:
@@ -84,6 +85,7 @@ def _server(context: Context, store: str, member: str, hba_file: str, data: str,
             asked.seen.hba_file = hba_file
             if named is None:
                 asked.read = _primary(asked)
+            asked.seen.read = asked.read
             asked.look()
     except LoginRefusedError as error:
         if asked is None:

@@ -33,6 +33,7 @@ class Seen:
     size: int | None = None
     tablespaces: dict[str, str] = field(default_factory=dict)
     replica: bool = False
+    read: bool = False
 
 
 class _Inside:

@@ -159,7 +159,7 @@ def refused(message: str, where: str) -> AegisError:
         return UnavailableError(
             "server-full", "the server takes no more connections", where, "raise max_connections or max_wal_senders"
         )
-    if "could not translate host name" in message:
+    if re.search(r"could not translate host name|failed to resolve host", message):
         return UnavailableError(
             "server-unreachable", "the server cannot be reached", f"{where}: no host has that name", "correct the host"
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from aegis_plan.actions.contract import Action, Context
-from aegis_plan.requirement import Requirement
-from aegis_plan.stores.contract import Looked
+from aegis_plan.stores.contract import Checked, Looked
 from aegis_plan.stores.postgresql.basebackup import Source
 from aegis_plan.stores.postgresql.model import BackupParams, StreamParams
 
@@ -51,7 +50,7 @@ class PostgresqlDriver:
 
         return look(context, store, member)
 
-    def check(self, context: Context, store: str, member: str) -> Sequence[Requirement]:
+    def check(self, context: Context, store: str, member: str) -> Checked:
         from aegis_plan.stores.postgresql.check_member import check_member
 
         return check_member(context, store, member)
