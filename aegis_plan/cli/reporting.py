@@ -1,0 +1,48 @@
+"""The options that write a plan as a page or for a pull request, shared by `plan` and `show`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from aegis_plan.plan.plan import Plan
+
+
+def report_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds `--html` and `--markdown`."""
+    for option in (
+        click.option(
+            "--markdown",
+            metavar="FILE",
+            type=click.File("w", encoding="utf-8", lazy=True),
+            help="Write the plan as Markdown, for a pull request, to FILE; '-' is standard output.",
+        ),
+        click.option(
+            "--html",
+            metavar="FILE",
+            type=click.File("w", encoding="utf-8", lazy=True),
+            help="Write the plan as one HTML page to FILE; '-' is standard output.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def write_reports(plan: Plan, digest: str, html: IO[str] | None, markdown: IO[str] | None, command: str) -> bool:
+    """Writes what was asked for; whether standard output was used, which then takes nothing else.
+
+    `command` is what applies the plan, to be told to the reader; empty for none."""
+    from aegis_plan.report.plan import summary
+
+    if html is not None:
+        from aegis_plan.report.html import plan_html
+
+        html.write(plan_html(plan, digest, summary(plan)))
+    if markdown is not None:
+        from aegis_plan.report.markdown import plan_markdown
+
+        markdown.write(plan_markdown(plan, digest, summary(plan), command))
+    return any(getattr(file, "name", "") in ("-", "<stdout>") for file in (html, markdown) if file is not None)
