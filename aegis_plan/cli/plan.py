@@ -10,7 +10,7 @@ import click
 
 from aegis_plan.cli.options import planning_options
 from aegis_plan.cli.planning import Asked, exit_code, intent_of, make_plan
-from aegis_plan.cli.reporting import report_options, write_reports
+from aegis_plan.cli.reporting import one_on_output, report_options, write_reports
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.cli.what_if import answers, show_answers, what_if_options
 from aegis_plan.errors import AegisError, UsageError
@@ -58,13 +58,7 @@ def command(
                 "leave --out, --json-into, --html and --markdown out; --json gives its report as one document",
             )
         return preflight(session, asked, as_json)
-    if as_json and any(getattr(file, "name", "") == "-" for file in (html, markdown) if file is not None):
-        raise UsageError(
-            "options-contradict",
-            "these options make no sense together",
-            "--json and a report to '-' would both write to standard output",
-            "give the report a file, or use --json-into FILE",
-        )
+    one_on_output(as_json, html, markdown)
     from aegis_plan.cli.wire import load_documents, world
     from aegis_plan.report.events import plan_events
     from aegis_plan.report.plan import show_plan

@@ -31,6 +31,23 @@ def report_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def one_on_output(as_json: bool, html: IO[str] | None, markdown: IO[str] | None) -> None:
+    """Raises UsageError `options-contradict` when more than one thing would go to standard output."""
+    from aegis_plan.errors import UsageError
+
+    if as_json + _on_output(html) + _on_output(markdown) > 1:
+        raise UsageError(
+            "options-contradict",
+            "these options make no sense together",
+            "--json and a report to '-' would both write to standard output",
+            "give the report a file, or use --json-into FILE",
+        )
+
+
+def _on_output(file: IO[str] | None) -> bool:
+    return getattr(file, "name", "") in ("-", "<stdout>")
+
+
 def write_reports(plan: Plan, digest: str, html: IO[str] | None, markdown: IO[str] | None, command: str) -> bool:
     """Writes what was asked for; whether standard output was used, which then takes nothing else.
 
@@ -45,4 +62,4 @@ def write_reports(plan: Plan, digest: str, html: IO[str] | None, markdown: IO[st
         from aegis_plan.report.markdown import plan_markdown
 
         markdown.write(plan_markdown(plan, digest, summary(plan), command))
-    return any(getattr(file, "name", "") in ("-", "<stdout>") for file in (html, markdown) if file is not None)
+    return _on_output(html) or _on_output(markdown)

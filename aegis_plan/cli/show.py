@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from aegis_plan.cli.reporting import report_options, write_reports
+from aegis_plan.cli.reporting import one_on_output, report_options, write_reports
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.cli.what_if import answers, show_answers, what_if_options
 from aegis_plan.errors import AegisError, UsageError
@@ -50,7 +50,9 @@ def _steps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 @click.command("show")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: the plan, or what else was asked for.")
-@click.option("--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the plan's document to FILE too.")
+@click.option(
+    "--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the plan's document to FILE too."
+)
 @report_options
 @click.option("--step", metavar="ID", shell_complete=_steps, help="Explain this step instead.")
 @what_if_options
@@ -76,6 +78,7 @@ def command(
             "--html, --markdown and --json-into write the whole plan",
             "leave --step and --what-if-... out, or use --json",
         )
+    one_on_output(as_json, html, markdown)
     plan, digest = read_plan(file)
     if step is not None:
         from aegis_plan.cli.explain import explain_step
@@ -91,10 +94,11 @@ def command(
             show_answers(session, plan, found)
         return
     if as_json or json_into:
-        text = json.dumps({"format": 1, "digest": digest, "plan": plan.model_dump(mode="json")}, ensure_ascii=False)
+        from aegis_plan.report.events import plan_document
+
+        text = plan_document(plan, digest)
         if json_into:
-            json_into.write(text + "
-")
+            json_into.write(text + "\n")
     told = write_reports(plan, digest, html, markdown, f"aegis apply {shlex.quote(str(file))}")
     if as_json:
         click.echo(text)
