@@ -8,7 +8,7 @@ import json
 from typing import Any, get_args
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
 from aegis_plan.plan.plan import Forecast, Plan, PlanFinding
 from aegis_plan.plan.step import Step
@@ -24,7 +24,10 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 class _Quiet(GenerateJsonSchema):
     """Durations as people write them are no JSON defaults; that is nothing to warn of."""
 
-    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
+    ignored_warning_kinds: set[JsonSchemaWarningKind] = {  # noqa: RUF012
+        "skipped-choice",
+        "non-serializable-default",
+    }
 
 
 def _of(model: type[BaseModel]) -> dict[str, Any]:
