@@ -54,12 +54,14 @@ def write_reports(plan: Plan, digest: str, html: IO[str] | None, markdown: IO[st
     `command` is what applies the plan, to be told to the reader; empty for none."""
     from aegis_plan.report.plan import summary
 
+    # On a terminal the findings stand above the last line; here it comes first.
+    told = summary(plan).replace(", see above", "")
     if html is not None:
         from aegis_plan.report.html import plan_html
 
-        html.write(plan_html(plan, digest, summary(plan)))
+        html.write(plan_html(plan, digest, told))
     if markdown is not None:
         from aegis_plan.report.markdown import plan_markdown
 
-        markdown.write(plan_markdown(plan, digest, summary(plan), command))
+        markdown.write(plan_markdown(plan, digest, told, command))
     return _on_output(html) or _on_output(markdown)

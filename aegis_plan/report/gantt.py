@@ -4,6 +4,7 @@ unknown length is drawn as such and never as nothing. It measures nothing itself
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aegis_plan.plan.plan import Plan
@@ -12,7 +13,7 @@ from aegis_plan.plan.step import Step
 from aegis_plan.report.terminal import span
 
 MOST = 150
-"""More rows than that are put together by tier and subject."""
+"""More rows than that are put together by tier and subject, else by tier and phase."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ def gantt(plan: Plan, timed: Schedule) -> Gantt:
 
     places = schedule(plan, length=drawn) if timed.unknown else timed
     scale = 100.0 / (places.total or 1.0)
-    rows: dict[str, list[Step]] = {}
     together = len(plan.steps) > MOST
-    for step in plan.steps:
-        tier = f"tier {step.tier}" if step.tier else "before all"
-        rows.setdefault(f"{tier} · {step.subject or step.phase}" if together else step.id, []).append(step)
+    rows = (
+        _rows(plan, lambda step: step.subject or step.phase) if together else {step.id: [step] for step in plan.steps}
+    )
+    if len(rows) > MOST:
+        rows = _rows(plan, lambda step: step.phase)
     numbers = {step.id: at for at, step in enumerate(plan.steps, 1)}
     bars = []
     for name, steps in rows.items():
@@ -76,6 +78,14 @@ def gantt(plan: Plan, timed: Schedule) -> Gantt:
             )
         )
     return Gantt(tuple(bars), () if timed.unknown else _ticks(timed.total))
+
+
+def _rows(plan: Plan, label: Callable[[Step], str]) -> dict[str, list[Step]]:
+    found: dict[str, list[Step]] = {}
+    for step in plan.steps:
+        tier = f"tier {step.tier}" if step.tier else "before all tiers"
+        found.setdefault(f"{tier} · {label(step)}", []).append(step)
+    return found
 
 
 def _times(steps: list[Step], timed: Schedule) -> str:
