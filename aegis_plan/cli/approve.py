@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from aegis_plan.cli.completing import steps
 from aegis_plan.cli.session import Session, pass_session
 
 
 @click.command("approve")
-@click.argument("step")
+@click.argument("step", shell_complete=steps)
 @click.option("--run", "run", metavar="RUN", default=None, help="Which run; default the newest that is not over.")
 @click.option("--site-file", metavar="FILE", type=click.Path(path_type=Path), help="The site whose run is meant.")
 @pass_session

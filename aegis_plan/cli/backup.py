@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from aegis_plan.cli.completing import declared
 from aegis_plan.cli.options import acting_options
 from aegis_plan.cli.session import Session, pass_session
 
 
 @click.command("backup")
-@click.argument("store")
+@click.argument("store", shell_complete=declared("stores"))
 @click.option("--full", "method", flag_value="full", default="full", help="Everything (the default).")
 @click.option("--incremental", "method", flag_value="incremental", help="What changed since the newest backup.")
 @click.option("--log", "method", flag_value="log", help="The log up to now.")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from aegis_plan.cli.completing import runs
 from aegis_plan.cli.session import Session, pass_session
 
 
 @click.command("cancel")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=runs)
 @click.option("--site-file", metavar="FILE", type=click.Path(path_type=Path), help="The site whose run is meant.")
 @pass_session
 def command(session: Session, run: str | None, site_file: Path | None) -> None:

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import click
 
+from aegis_plan.cli.completing import declared
 from aegis_plan.cli.planning import require_known
 from aegis_plan.cli.session import Session, pass_session
 
 
 @click.command("catalog")
-@click.argument("store", required=False)
+@click.argument("store", required=False, shell_complete=declared("stores"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @pass_session
 def command(session: Session, store: str | None, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from aegis_plan.cli.completing import declared
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError, UsageError
 
@@ -18,7 +19,7 @@ def command() -> None:
 
 
 @command.command("new")
-@click.argument("site")
+@click.argument("site", shell_complete=declared("sites"))
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("site"), show_default=True,
               help="Where site file and keys go.")  # fmt: skip
 @click.option("--recovery", metavar="RECIPIENT", default=None,

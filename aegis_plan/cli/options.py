@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from aegis_plan.cli.completing import declared, members
 from aegis_plan.cli.planning import Asked
 
 give_up_option = click.option(
@@ -40,24 +41,43 @@ def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     for option in reversed(
         (
-            click.option("--scenario", metavar="NAME", help="Recover as this scenario says."),
+            click.option(
+                "--scenario",
+                metavar="NAME",
+                shell_complete=declared("scenarios"),
+                help="Recover as this scenario says.",
+            ),
             click.option(
                 "--strategy",
                 type=click.Choice(("restore", "failover", "partial", "auto")),
                 help="Come back this way, whatever the scenario says.",
             ),
-            click.option("--store", metavar="NAME", multiple=True, help="Only this store; may be repeated."),
+            click.option(
+                "--store",
+                metavar="NAME",
+                multiple=True,
+                shell_complete=declared("stores"),
+                help="Only this store; may be repeated.",
+            ),
             click.option("--to", metavar="TIME", help="Back to this moment, or 'latest' (the default)."),
             click.option("--failed-at", metavar="TIME", help="When it broke; RTA and RPA count from here."),
             click.option("--before", metavar="TIME", help="Back to the last moment before an infection."),
-            click.option("--site-down", metavar="NAME", multiple=True, help="Plan as if this site were gone."),
+            click.option(
+                "--site-down",
+                metavar="NAME",
+                multiple=True,
+                shell_complete=declared("sites"),
+                help="Plan as if this site were gone.",
+            ),
             click.option(
                 "--beside",
                 metavar="PATH",
                 type=click.Path(path_type=Path),
                 help="Restore into a folder, touch no server.",
             ),
-            click.option("--member", metavar="NAME", help="Restore onto this server of the store."),
+            click.option(
+                "--member", metavar="NAME", shell_complete=members, help="Restore onto this server of the store."
+            ),
             give_up_option,
             click.option(
                 "--parallelism",

@@ -10,6 +10,7 @@ import click
 
 from aegis_plan.cli.options import planning_options
 from aegis_plan.cli.planning import Asked, exit_code, intent_of, make_plan
+from aegis_plan.cli.reporting import one_on_output, report_options, write_reports
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.cli.what_if import answers, show_answers, what_if_options
 from aegis_plan.errors import AegisError, UsageError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Save the plan, to be applied as it is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on standard output.")
 @click.option("--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the JSON events to FILE too.")
+@report_options
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
 @click.option("--preflight", "ready", is_flag=True, help="List what a scenario, or each, would need and lacks here.")
 @what_if_options
@@ -33,6 +35,8 @@ def command(
     out: Path | None,
     as_json: bool,
     json_into: IO[str] | None,
+    html: IO[str] | None,
+    markdown: IO[str] | None,
     detailed_exitcode: bool,
     ready: bool,
     fails: str | None,
@@ -46,14 +50,15 @@ def command(
     if ready:
         from aegis_plan.cli.preflight import preflight
 
-        if out or json_into:
+        if out or json_into or html or markdown:
             raise UsageError(
                 "options-contradict",
                 "these options make no sense together",
                 "--preflight makes no plan that could be saved",
-                "leave --out and --json-into out; --json gives its report as one document",
+                "leave --out, --json-into, --html and --markdown out; --json gives its report as one document",
             )
         return preflight(session, asked, as_json)
+    one_on_output(as_json, html, markdown)
     from aegis_plan.cli.wire import load_documents, world
     from aegis_plan.report.events import plan_events
     from aegis_plan.report.plan import show_plan
@@ -71,9 +76,15 @@ def command(
                 json_into.write(line + "\n")
             if as_json:
                 click.echo(line)
+    told = False
+    if html or markdown:
+        from aegis_plan.plan.planfile import digest as digest_of
+
+        command = f"aegis apply {_quoted(out)}" if out else ""
+        told = write_reports(plan, digest or digest_of(plan), html, markdown, command)
     if not as_json and found:
         show_answers(session, plan, found)
-    elif not as_json:
+    elif not as_json and not told:
         console = session.console()
         show_plan(plan, console)
         if out and not plan.blocked:

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
+from aegis_plan.cli.completing import declared, members
 from aegis_plan.cli.options import acting_options, give_up_option
 from aegis_plan.cli.session import Session, pass_session
 
 
 @click.command("restore")
-@click.argument("store")
+@click.argument("store", shell_complete=declared("stores"))
 @click.option("--to", metavar="TIME", default="latest", show_default=True, help="Back to this moment.")
 @click.option("--before", metavar="TIME", help="Back to the last moment before an infection.")
 @click.option("--failed-at", metavar="TIME", help="When it broke; RTA and RPA count from here.")
 @click.option("--beside", metavar="PATH", type=click.Path(path_type=Path), help="Into a folder, touching no server.")
-@click.option("--member", metavar="NAME", help="Onto this server of the store.")
+@click.option("--member", metavar="NAME", shell_complete=members, help="Onto this server of the store.")
 @give_up_option
 @click.option("--only", metavar="PART", multiple=True, help="Only this part, such as database/policies.")
 @acting_options

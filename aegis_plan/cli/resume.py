@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from aegis_plan.cli.completing import runs
 from aegis_plan.cli.options import seconds
 from aegis_plan.cli.session import Session, pass_session
 
 
 @click.command("resume")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=runs)
 @click.option("--answer", "answers", metavar="STEP=done|not-done", multiple=True, help="What became of a step.")
 @click.option(
     "--retry", "retries", metavar="STEP", multiple=True, help="Act again on this step, where the run asks about it."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aegis_plan.cli.completing import runs
 from aegis_plan.cli.runfolder import all_runs, find_run, plan_of, runs_folder
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("runs")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=runs)
 @click.option("--site-file", metavar="FILE", type=click.Path(path_type=Path), help="The site whose runs are meant.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @pass_session

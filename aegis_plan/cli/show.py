@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
+from aegis_plan.cli.reporting import one_on_output, report_options, write_reports
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.cli.what_if import answers, show_answers, what_if_options
-from aegis_plan.errors import AegisError
+from aegis_plan.errors import AegisError, UsageError
 
 if TYPE_CHECKING:
     from aegis_plan.plan.plan import Plan
@@ -48,13 +50,35 @@ def _steps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 @click.command("show")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: the plan, or what else was asked for.")
+@click.option(
+    "--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the plan's document to FILE too."
+)
+@report_options
 @click.option("--step", metavar="ID", shell_complete=_steps, help="Explain this step instead.")
 @what_if_options
 @pass_session
-def command(session: Session, file: Path, as_json: bool, step: str | None, fails: str | None, down: str | None) -> None:
+def command(
+    session: Session,
+    file: Path,
+    as_json: bool,
+    json_into: IO[str] | None,
+    html: IO[str] | None,
+    markdown: IO[str] | None,
+    step: str | None,
+    fails: str | None,
+    down: str | None,
+) -> None:
     """Show the saved plan FILE, a step of it, or what it would be if something went wrong."""
     from aegis_plan.report.plan import show_plan
 
+    if (step or fails or down) and (json_into or html or markdown):
+        raise UsageError(
+            "options-contradict",
+            "these options make no sense together",
+            "--html, --markdown and --json-into write the whole plan",
+            "leave --step and --what-if-... out, or use --json",
+        )
+    one_on_output(as_json, html, markdown)
     plan, digest = read_plan(file)
     if step is not None:
         from aegis_plan.cli.explain import explain_step
@@ -64,15 +88,21 @@ def command(session: Session, file: Path, as_json: bool, step: str | None, fails
     found = answers(plan, fails, down)
     if found:
         if as_json:
-            told = {name: answer.as_data() for name, answer in found.items()}
-            click.echo(json.dumps({"format": 1, "digest": digest, **told}, ensure_ascii=False))
+            data = {name: answer.as_data() for name, answer in found.items()}
+            click.echo(json.dumps({"format": 1, "digest": digest, **data}, ensure_ascii=False))
         else:
             show_answers(session, plan, found)
         return
+    if as_json or json_into:
+        from aegis_plan.report.events import plan_document
+
+        text = plan_document(plan, digest)
+        if json_into:
+            json_into.write(text + "\n")
+    told = write_reports(plan, digest, html, markdown, f"aegis apply {shlex.quote(str(file))}")
     if as_json:
-        click.echo(
-            json.dumps({"format": 1, "digest": digest, "plan": plan.model_dump(mode="json")}, ensure_ascii=False)
-        )
+        click.echo(text)
+    if as_json or told:
         return
     out = session.console()
     show_plan(plan, out)

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import click
 
+from aegis_plan.cli.completing import leases
 from aegis_plan.cli.planning import require_known
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError, DamageError, UsageError
 
 
 @click.command("unlock")
-@click.argument("lease")
+@click.argument("lease", shell_complete=leases)
 @click.option("--epoch", type=int, default=None, help="The lease that is meant, where nobody can be asked.")
 @pass_session
 def command(session: Session, lease: str, epoch: int | None) -> None:

@@ -12,7 +12,9 @@ from aegis_plan.plan.plan import Plan
 from aegis_plan.report.plan import counts, expected, summary
 
 VERSION = "1.0"
-"""Minor: ignore what you do not know. Major: stop reading."""
+"""Of events. Minor: ignore what you do not know. Major: stop reading."""
+DOCUMENT = "1.0"
+"""The same of the document of a saved plan."""
 
 
 def line(kind: str, at: datetime, message: str, **data: Any) -> str:
@@ -49,3 +51,9 @@ def plan_events(plan: Plan, digest: str = "", answers: Mapping[str, Any] | None 
         breached=plan.breached,
         digest=digest,
     )
+
+
+def plan_document(plan: Plan, digest: str) -> str:
+    """A saved plan as one JSON document."""
+    body = {"format": 1, "format_version": DOCUMENT, "digest": digest, "plan": plan.model_dump(mode="json")}
+    return json.dumps(body, ensure_ascii=False)

@@ -6,7 +6,7 @@ them and says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.errors import UsageError
@@ -129,3 +129,54 @@ def _hit(documents: Documents, scenario: Scenario, down: Sequence[str]) -> set[s
 
 def _nothing_measured(_action: str, _subject: str) -> None:
     return None
+
+
+def draw_plan_together(plan: Plan, most: int = 60) -> Drawing:
+    """The same where there are too many steps for the eye: one box for all of one subject in a tier, or of one phase
+    where those were still more than `most`."""
+    timed = schedule(plan)
+    path = set(timed.path if timed.total else ())
+    boxes, box = _boxes(plan.steps, lambda step: step.subject or step.phase)
+    by = "subject"
+    if len(boxes) > most:
+        boxes, box = _boxes(plan.steps, lambda step: step.phase)
+        by = "phase"
+    nodes = []
+    for name, steps in boxes.items():
+        tier = f"tier {steps[0].tier}" if steps[0].tier else "before all tiers"
+        open_ = sum(1 for step in steps if timed.steps[step.id].unknown)
+        count = f"{len(steps)} step{'' if len(steps) == 1 else 's'}"
+        words = (tier, count, f"{open_} of unknown length" if open_ else "")
+        critical = any(step.id in path for step in steps)
+        label = (steps[0].subject or steps[0].phase) if by == "subject" else steps[0].phase
+        nodes.append(DrawnNode("/".join(map(str, name)), label, "step", words, steps[0].tier, 0, (), critical=critical))
+    along = {(box[one], box[other]) for one, other in zip(timed.path[1:], timed.path)} if path else set()
+    pairs = {(box[step.id], box[need]) for step in plan.steps for need in (*step.needs, *step.builds_on)}
+    # What only waits for room or a lock could lead back to an earlier box, which would look like a circle.
+    pairs |= {pair for pair in along if pair[1][2] < pair[0][2]}
+    edges = [
+        DrawnEdge("/".join(map(str, one)), "/".join(map(str, other)), critical=(one, other) in along)
+        for one, other in sorted(pairs)
+        if one != other
+    ]
+    title = f"{plan.system}: {len(plan.steps)} steps, put together by tier and {by}"
+    return drawing("plan", title, nodes, edges, tiers=tier_names(plan.documents))
+
+
+_Box = tuple[int, str, int]
+
+
+def _boxes(steps: Sequence[Step], label: Callable[[Step], str]) -> tuple[dict[_Box, list[Step]], dict[str, _Box]]:
+    """The steps of each box, and the box of each step. What has the same tier and label is one box, but for steps that
+    come again after those of another: these get one more, so that no circle arises."""
+    box: dict[str, _Box] = {}
+    boxes: dict[_Box, list[Step]] = {}
+    for step in steps:
+        key = (step.tier, label(step))
+        turn = 0
+        for need in (*step.needs, *step.builds_on):
+            before = box[need]
+            turn = max(turn, before[2] + (before[:2] != key))
+        box[step.id] = (*key, turn)
+        boxes.setdefault(box[step.id], []).append(step)
+    return boxes, box

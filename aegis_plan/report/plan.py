@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 from itertools import groupby
-from zoneinfo import ZoneInfo
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from aegis_plan.plan.people import called
 from aegis_plan.plan.plan import Forecast, Plan, PlanFinding
 from aegis_plan.plan.schedule import schedule
 from aegis_plan.plan.step import Step
-from aegis_plan.report.terminal import indented, letters, moment, span
+from aegis_plan.report.gist import MEANINGS, VERDICTS, Gist, gist
+from aegis_plan.report.terminal import cells, indented, letters, span
 from aegis_plan.report.timing import show_time
 
+_TITLE = 9
+"""The column of a step's title."""
 STYLES = {"+": "add", "~": "change", "-/+": "replace", "-": "remove", "<=": "read"}
-MEANINGS = {"+": "make", "~": "change", "-/+": "replace", "-": "remove", "<=": "look"}
-VERDICTS = {
-    "pass": ("within the objective", "good"),
-    "fail": ("MISSES the objective", "bad"),
-    "could_not_verify": ("not known", "warn"),
-    "not_configured": ("no objective set", "quiet"),
-}
+VERDICT_STYLES = {"pass": "good", "fail": "bad", "could_not_verify": "warn", "not_configured": "quiet"}
 SEVERITIES = {"error": "bad", "breach": "bad", "warning": "warn", "note": "quiet"}
 
 
 def show_plan(plan: Plan, out: Console, *, briefly: bool = False) -> None:
     """Prints the whole plan, the summary line last; `briefly` leaves out what was read before: steps and forecast."""
-    zone = ZoneInfo(plan.documents.system.timezone)
+    told = gist(plan)
     out.print()
-    out.print(Text(letters(out, f"{_title(plan)} · {plan.system}"), style="head"))
-    asof = f"as of {moment(plan.snapshot.taken_at, zone)}"
-    if plan.intent.kind in ("recover", "restore"):
-        asof += f", back to {_target(plan, zone)}"
-    out.print(Text(asof, style="quiet"))
-    scenario = plan.documents.scenarios.get(plan.intent.scenario)
-    if scenario is not None and scenario.commander is not None:
-        out.print(Text(letters(out, f"led by {called(plan.documents, scenario.commander)}"), style="quiet"))
+    indented(out, Text(letters(out, told.title), style="head"), 0)
+    indented(out, Text(letters(out, told.asof), style="quiet"), 0)
+    if told.led:
+        indented(out, Text(letters(out, f"led by {told.led}"), style="quiet"), 0)
     if plan.findings:
         out.print()
         for finding in plan.findings:
@@ -55,32 +44,38 @@ def show_plan(plan: Plan, out: Console, *, briefly: bool = False) -> None:
         out.print(Text("Chosen", style="head"))
         for choice in plan.choices:
             indented(out, Text(letters(out, choice)), 2)
+    if plan.steps and not briefly:
+        _show_gist(told, out)
     out.print()
-    out.print(Text(letters(out, summary(plan)), style="head" if plan.steps else "good"))
+    indented(out, Text(letters(out, summary(plan)), style="head" if plan.steps else "good"), 0)
 
 
-def _title(plan: Plan) -> str:
-    names = ", ".join(plan.intent.stores)
-    if plan.intent.kind == "protect":
-        return "Plan to protect"
-    if plan.intent.kind == "backup":
-        return f"Plan to back up {names}"
-    title = f"Plan to recover {names}" if names else "Plan to recover"
-    if plan.intent.beside:
-        title += f" beside, in {plan.intent.beside}"
-    return f"{title} from {plan.intent.scenario}" if plan.intent.scenario else title
+def _show_gist(told: Gist, out: Console) -> None:
+    """The plan in short, below the steps: that is what stands on the screen when all was printed."""
+    out.print()
+    out.print(Text("In short", style="head"))
+    touches = "nothing that serves people is stopped or replaced"
+    if told.touches is not None:
+        touches = f"from {told.touches.id} ({told.number[told.touches.id]}) on, what serves is stopped or replaced"
+    rows = [
+        ("First", told.first, ""),
+        ("Touches", touches, ""),
+        ("No way back", told.back, "bad" if told.gone else ""),
+        ("How long", told.length, "warn" if told.timed.unknown else ""),
+        ("People", told.people, ""),
+    ]
+    by = 15 if out.width >= 60 else 4
+    for name, text, style in rows:
+        if text:
+            _show_row(name, Text(letters(out, text), style=style), by, out)
+    for at, text in enumerate(told.unknown):
+        _show_row("Not known" if not at else "", Text(letters(out, text), style="warn"), by, out)
 
 
-def _target(plan: Plan, zone: ZoneInfo) -> str:
-    from datetime import datetime
-
-    to = plan.intent.before or plan.intent.to
-    if not to or to == "latest":
-        return "the latest moment possible"
-    try:
-        return moment(datetime.fromisoformat(to), zone)
-    except ValueError:
-        return to
+def _show_row(name: str, text: Text, by: int, out: Console) -> None:
+    if by < 15 and name:
+        out.print(Text(f"  {name}", style="name"))
+    indented(out, text, by, Text(f"  {name}", style="name") if by >= 15 else None)
 
 
 def show_finding(finding: PlanFinding, out: Console) -> None:
@@ -90,7 +85,7 @@ def show_finding(finding: PlanFinding, out: Console) -> None:
     line.append(f"[{finding.code}]: " + letters(out, finding.summary))
     if finding.subject and finding.subject not in finding.summary:
         line.append(f" ({finding.subject})", style="quiet")
-    out.print(line)
+    indented(out, line, 0)
     for prefix, text in (("", finding.detail), ("--> ", finding.place), ("hint: ", finding.hint)):
         if text:
             indented(out, Text(letters(out, prefix + text)), 2)
@@ -98,12 +93,13 @@ def show_finding(finding: PlanFinding, out: Console) -> None:
 
 def _show_steps(plan: Plan, out: Console) -> None:
     used = [symbol for symbol in MEANINGS if any(step.symbol == symbol for step in plan.steps)]
-    legend = Text("\n  ")
+    legend = Text()
     for symbol in used:
         legend.append(symbol, style=STYLES[symbol])
         legend.append(f" {MEANINGS[symbol]}   ", style="quiet")
     legend.rstrip()
-    out.print(legend)
+    out.print()
+    indented(out, legend, 2)
     tiers = plan.documents.tiers
     first = next((step.id for step in plan.steps if step.destructive), None)
     sites = len({step.site for step in plan.steps}) > 1
@@ -124,83 +120,68 @@ def _show_steps(plan: Plan, out: Console) -> None:
                     what = what if step.symbol == "-" else "there is no way back to the old primary of {}"
                     _show_rule(out, f"from here on, {what.format(step.subject)}")
                 _show_step(number, step, sites, out)
-    backs = [step for step in plan.steps if step.destructive and not step.reversible]
-    if first:
-        out.print()
-        touched = {step.subject for step in plan.steps if step.destructive}
-        last = [
-            step.id
-            for step in plan.steps
-            if step.subject in touched and not step.reversible and step.symbol not in ("+", "<=")
-        ]
-        word = "is put back if a later one fails"
-        if backs:
-            gone = ", ".join(step.id for step in backs)
-            lost = [step for step in backs if step.symbol == "-"]
-            word = f"is put back if one before {gone} fails. From {gone} on "
-            if lost:
-                word += f"the old data of {_subjects(lost)} is gone and nothing of it can be put back"
-            else:
-                word += f"there is no way back to the old primary of {_subjects(backs)}"
-            word += ": what fails then waits for 'aegis resume'"
-        elif last:
-            done = f"{', '.join(last)} {'is' if len(last) == 1 else 'are'} done"
-            word = f"is put back if one of them fails; once {done}, what was restored stays"
-        text = Text(letters(out, f"What the steps below the line replace {word}."), style="quiet")
-        out.print(Padding(text, (0, 0, 0, 2), expand=False))
-
-
-def _subjects(steps: list[Step]) -> str:
-    return ", ".join(dict.fromkeys(step.subject for step in steps))
 
 
 def _show_rule(out: Console, text: str) -> None:
-    line = f"  ── {text} "
+    line = letters(out, f"── {text} ")
     width = min(out.width, 110)
-    out.print(Text(letters(out, line + "─" * max(0, width - len(line))), style="warn"))
+    room = width - 2 - cells(line)
+    line += letters(out, "─") * room if room > 0 else ""
+    indented(out, Text(line, style="warn"), 2)
 
 
 def _show_step(number: int, step: Step, sites: bool, out: Console) -> None:
-    """Number, symbol and title with the expected time at the right, and the reason below."""
-    grid = Table.grid(padding=(0, 1, 0, 0), expand=False)
+    """Number, symbol and title with site and expected time at the right, and the reason below."""
     width = min(out.width, 110)
-    right = 22 if sites else 13
-    grid.add_column(width=4, justify="right", no_wrap=True)
-    grid.add_column(width=3, justify="right", no_wrap=True)
-    grid.add_column(width=width - 4 - 3 - right - 4, overflow="fold")
-    grid.add_column(width=right, justify="right", no_wrap=True)
-    known = step.estimate.seconds is not None
-    when = span(step.estimate.seconds) if known else "time unknown"
-    place = f"{step.site} " if sites else ""
-    body = Text(letters(out, step.title), style="name")
+    when = span(step.estimate.seconds) if step.estimate.seconds is not None else "time unknown"
+    right = letters(out, f"{step.site}  {when}" if sites else when)
+    title = Text(letters(out, step.title), style="name")
     if not step.reversible and step.destructive:
-        body.append("  cannot be undone", style="bad")
-    grid.add_row(str(number), Text(step.symbol, style=STYLES.get(step.symbol, "")), body, Text(place + when, "quiet"))
-    out.print(grid)
+        title.append("  cannot be undone", style="bad")
     below = Text(letters(out, step.reason), style="quiet")
+    room = width - _TITLE - max(14, cells(right) + 2)
+    if room < 24:
+        # Too narrow for a column at the right.
+        room, below = width - _TITLE, Text.assemble((right, "quiet"), "\n", below)
+        right = ""
+    lead = Text.assemble(f"{number:>4} ", (f"{step.symbol:>3}", STYLES.get(step.symbol, "")), " ")
+    for at, line in enumerate(title.wrap(out, room)):
+        line.rstrip()
+        shown = Text.assemble(lead if not at else " " * _TITLE, line)
+        if right and not at:
+            shown.append(" " * (width - shown.cell_len - cells(right)) + right, style="quiet")
+        out.print(shown, soft_wrap=True)
     if not step.built:
         below.append("\n" + letters(out, "not built yet: cannot be applied"), style="bad")
     if step.approve:
         below.append("\n" + letters(out, f"waits for approval: {step.approve}"), style="warn")
-    out.print(Padding(below, (0, 0, 0, 9), expand=False), width=width)
+    for line in below.wrap(out, width - _TITLE):
+        line.rstrip()
+        out.print(Text.assemble(" " * _TITLE, line), soft_wrap=True)
 
 
 def _show_forecasts(forecasts: tuple[Forecast, ...], out: Console) -> None:
     out.print()
     out.print(Text("Forecast", style="head"))
     shown, left = _told(forecasts)
-    subject_width = max(len(row.subject) for row in shown)
+    subject_width = max(cells(row.subject) for row in shown)
     for row in shown:
-        word, style = VERDICTS[row.verdict]
+        word, style = VERDICTS[row.verdict], VERDICT_STYLES[row.verdict]
         objective = row.objective.upper()
         target = f"{objective} {span(row.target)}" if row.target is not None else f"no {objective}"
         meaning = "back in" if row.objective == "rto" else "loses"
-        line = Text(f"  {row.subject:<{subject_width}}  {meaning:<7} {span(row.expected):<12} {target:<13} ")
+        subject = row.subject + " " * (subject_width - cells(row.subject))
+        line = Text(letters(out, f"  {subject}  {meaning:<7} {span(row.expected):<12} {target:<13} "))
         line.append(word, style=style)
         if row.worst is not None and row.expected is not None:
             late = row.target is not None and row.worst > row.target
             line.append(f", {span(row.worst)} at worst (p95)", style="warn" if late else "quiet")
-        out.print(line)
+        if line.cell_len > out.width:
+            line = Text(f"{row.subject}: {meaning} {span(row.expected)}, {target}, ")
+            line.append(word, style=style)
+            indented(out, Text(letters(out, line.plain), style=style), 2)
+        else:
+            out.print(line, soft_wrap=True)
         if row.about == "service":
             continue
         indented(out, Text(letters(out, row.basis), style="quiet"), 4)

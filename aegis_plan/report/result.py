@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from aegis_plan.plan.plan import Plan
-from aegis_plan.report.plan import VERDICTS
+from aegis_plan.report.gist import VERDICTS
+from aegis_plan.report.plan import VERDICT_STYLES
 from aegis_plan.report.terminal import letters, span
 from aegis_plan.run.result import Result
 
@@ -91,7 +92,7 @@ def show_achieved(result: Result, out: Console) -> None:
         meaning = "RTA" if one.objective == "rta" else "RPA"
         objective = "RTO" if one.objective == "rta" else "RPO"
         target = f"{objective} {span(one.target)}" if one.target is not None else f"no {objective}"
-        word, style = VERDICTS[one.verdict]
+        word, style = VERDICTS[one.verdict], VERDICT_STYLES[one.verdict]
         line = Text(f"  {one.subject:<{width}}  {meaning} {span(one.seconds):<12} {target:<13} ")
         out.print(line.append(word, style=style))
         out.print(Padding(Text(letters(out, one.basis), style="quiet"), (0, 0, 0, 4), expand=False))

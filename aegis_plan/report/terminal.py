@@ -67,6 +67,13 @@ def letters(out: Console, text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode()
 
 
+def cells(text: str) -> int:
+    """Columns that the text takes; a Korean letter takes two."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def indented(out: Console, text: Text, by: int, lead: Text | None = None) -> None:
     """Prints `text` wrapped into the columns from `by` on, `lead` before its first line. No line ends with spaces."""
     head = lead if lead is not None else Text()

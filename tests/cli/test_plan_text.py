@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from aegis_plan.documents.model import Documents
@@ -139,3 +140,39 @@ def test_amounts() -> None:
     assert [amount(count) for count in (None, 0, 1023, 1024, 10**9)] == [
         "unknown", "0 B", "1023 B", "1.0 KiB", "954 MiB",
     ]  # fmt: skip
+
+
+KOREAN = plan(
+    step("stage", "+", 4.0, title="서울 데이터베이스를 가져온다", site="서울"),
+    step("swap", "-/+", None, needs=("policy-db.stage",), destructive=True, site="busan"),
+    step("accept", "~", 1.0, needs=("policy-db.swap",), reversible=False),
+    step("call", "~", 60.0, subject="call", reversible=False, approve="당직자", id="notify.call"),
+)
+
+
+@pytest.mark.parametrize("width", [40, 80, 110, 200])
+def test_wide_letters_keep_the_columns(width: int) -> None:
+    lines = text_of(KOREAN, width).splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    assert all(line == line.rstrip() for line in lines)
+    if width >= 80:
+        right = [cell_len(line) for line in lines if line.endswith(("4 s", "time unknown", "1 s", "1 min"))]
+        assert right[:4] == [min(width, 110)] * 4
+    flat = " ".join(" ".join(lines).split())
+    assert "서울 데이터베이스를 가져온다" in flat
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_what_is_first_what_stays_and_what_is_not_known_stand_at_the_end(width: int) -> None:
+    end = " ".join(text_of(KOREAN, width).split("In short")[1].split())
+    assert "First policy-db.stage (1) and notify.call (4), at the same time" in end
+    assert "from policy-db.swap (2) on, what serves is stopped or replaced" in end
+    assert "once policy-db.accept (3) is done, what was restored stays; no undo for notify.call (4)" in end
+    assert "1 step waits for a person: notify.call (4)" in end
+    assert "Not known how long policy-db.swap (2) takes" in end
+    assert "how long people need to approve notify.call (4)" in end
+
+
+def test_old_data_that_goes_is_named() -> None:
+    gone = plan(step("clear", "-", 1.0, reversible=False, destructive=True, subject="policy-db"))
+    assert "from policy-db.clear (1) on the old data of policy-db is gone" in " ".join(text_of(gone).split())
