@@ -34,12 +34,18 @@ def planning_options(function: Callable[..., Any]) -> Callable[..., Any]:
             member=options.pop("member"),
             give_up_old_data=options.pop("give_up_old_data"),
             parallelism=options.pop("parallelism"),
+            strategy=options.pop("strategy"),
         )
         return function(*args, asked=asked, **options)
 
     for option in reversed(
         (
             click.option("--scenario", metavar="NAME", help="Recover as this scenario says."),
+            click.option(
+                "--strategy",
+                type=click.Choice(("restore", "failover", "partial", "auto")),
+                help="Come back this way, whatever the scenario says.",
+            ),
             click.option("--store", metavar="NAME", multiple=True, help="Only this store; may be repeated."),
             click.option("--to", metavar="TIME", help="Back to this moment, or 'latest' (the default)."),
             click.option("--failed-at", metavar="TIME", help="When it broke; RTA and RPA count from here."),

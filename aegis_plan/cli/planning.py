@@ -43,6 +43,7 @@ class Asked:
     only: tuple[str, ...] = ()
     give_up_old_data: bool = False
     parallelism: int | None = None
+    strategy: str | None = None
 
     @property
     def any(self) -> bool:
@@ -68,12 +69,13 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
     for site in asked.sites_down:
         require_known("site", site, documents.sites)
     options: dict[str, Any] = {"parallelism": asked.parallelism} if asked.parallelism else {}
-    recovering = asked.scenario or asked.to or asked.before or asked.beside
+    recovering = asked.scenario or asked.to or asked.before or asked.beside or (asked.strategy and asked.stores)
     if not recovering:
         for name, value in (
             ("--failed-at", asked.failed_at),
             ("--member", asked.member),
             ("--give-up-old-data", asked.give_up_old_data),
+            ("--strategy", asked.strategy if not asked.stores else None),
         ):
             if value:
                 raise UsageError(
@@ -123,7 +125,7 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
         failed_at=when(asked.failed_at),
         selection=asked.only,
         beside=str(asked.beside.absolute()) if asked.beside else "",
-        strategy=documents.scenarios[asked.scenario].strategy if asked.scenario else "restore",
+        strategy=asked.strategy or (documents.scenarios[asked.scenario].strategy if asked.scenario else "restore"),
         options=options,
     )
 

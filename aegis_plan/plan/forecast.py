@@ -64,7 +64,12 @@ def forecast_recovery(
     serving: Serving,
 ) -> tuple[tuple[Forecast, ...], tuple[PlanFinding, ...]]:
     """RTO per tier and service, as usual and at worst; RPO per store."""
-    watch = Watch(steps, parallel, max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else None)
+    watch = Watch(
+        steps,
+        parallel,
+        max(0.0, (now - failed_at).total_seconds()) if failed_at is not None else None,
+        scenario.decide.total_seconds() if scenario is not None and scenario.decide is not None else 0.0,
+    )
     zone = ZoneInfo(documents.system.timezone)
     forecasts = [
         _stuck(one, objective(documents, one.tier, "rto", scenario))
@@ -122,12 +127,15 @@ def _findings(forecast: Forecast) -> Iterator[PlanFinding]:
 class Watch:
     """The steps of a plan in time, as usual and at worst, counted from the failure where that is known."""
 
-    def __init__(self, steps: Sequence[Step], parallel: int, elapsed: float | None) -> None:
+    def __init__(self, steps: Sequence[Step], parallel: int, elapsed: float | None, decide: float = 0.0) -> None:
         self._steps = {step.id: step for step in steps}
         self._usual = schedule(steps, parallel)
         self._worst = schedule(steps, parallel, worst_length)
         self._elapsed = elapsed or 0.0
         self._since = "since the failure" if elapsed is not None else "from now"
+        if decide > self._elapsed:
+            self._elapsed = decide
+            self._since = f"from the failure, of which the decision takes {span(decide)} (declared)"
 
     def back(self, about: About, subject: str, after: Sequence[str], target: timedelta | None) -> Forecast:
         """When a subject is back that serves once all of `after` ended."""
@@ -186,6 +194,16 @@ def evidence(step: Step) -> str:
     if step.approve and not estimate.basis.startswith("declared"):
         text += ", and waits for a person, nobody knows how long"
     return text
+
+
+def losses_unknown(
+    documents: Documents, stores: Sequence[str], tiers: Mapping[str, int], scenario: Scenario | None
+) -> tuple[Forecast, ...]:
+    """Stores of which nobody knows to which moment they come back."""
+    why = "nobody knows yet to which moment it comes back"
+    return tuple(
+        _forecast(name, "rpo", objective(documents, tiers[name], "rpo", scenario), None, why) for name in stores
+    )
 
 
 def _forecast(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
+from aegis_plan.plan import cautions
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.order import ordered
@@ -41,7 +42,7 @@ def plan_protection(
         documents_digest=digest,
         snapshot=snapshot,
         steps=ordered(steps),
-        findings=unique((*findings, *breaches)),
+        findings=unique((*findings, *breaches, *cautions.experimental(documents))),
         forecasts=forecasts,
         choices=tuple(choices),
         made_at=snapshot.taken_at,

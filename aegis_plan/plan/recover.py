@@ -8,17 +8,18 @@ from datetime import UTC, datetime, timedelta
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.errors import AegisError, UsageError
 from aegis_plan.observe.snapshot import Snapshot
+from aegis_plan.plan import cautions
 from aegis_plan.plan.asks import asks, durations_of, store_tiers
-from aegis_plan.plan.forecast import forecast_recovery
+from aegis_plan.plan.forecast import forecast_recovery, losses_unknown
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.serving import Serving, serves, serving, stuck
 from aegis_plan.plan.step import Step
+from aegis_plan.plan.strategy import Wish, choose, well
 from aegis_plan.plan.unbuilt import refusals
-from aegis_plan.stores.contract import RecoveryPoint, Target
-from aegis_plan.stores.specs import spec
+from aegis_plan.stores.contract import Ask, RecoveryPoint, Target
 
 _POSITION = re.compile(r"(?:[0-9]{1,10}/)?[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 
@@ -38,29 +39,38 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
             "neither the scenario nor the command line names a store, a service or a site with one",
             "add --store NAME, or 'affects:' to the scenario",
         )
-    findings: list[PlanFinding] = [*_strategy(intent, scenario), *unreachable(snapshot)]
-    choices: list[str] = _chosen(intent, scenario)
+    strategy = _strategy(intent, scenario)
+    findings: list[PlanFinding] = list(unreachable(snapshot))
+    choices: list[str] = []
     steps: list[Step] = []
     points: dict[str, RecoveryPoint] = {}
     accepted: dict[str, str] = {}
-    member = intent.options.get("member")
+    recovered: list[str] = []
+    promoted = False
     past = durations_of(snapshot)
     questions = asks(documents, snapshot, names, down, bool(intent.options.get("give_up_old_data")))
     for name, ask in questions.items():
-        wanted = member if member in ask.store.members or len(questions) == 1 else None
-        beside = _beside(intent.beside, name, len(questions)) if intent.beside else None
-        recipe = spec(ask.store.engine).recover(ask, target, member=wanted, beside=beside)
+        way = choose(ask, _wish(intent, scenario, strategy, target, name, ask, len(questions)), scenario)
+        recipe = way.recipe
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
         steps.extend(recipe.steps)
+        if way.kind != "leave":
+            recovered.append(name)
+        promoted = promoted or way.kind == "failover"
         if recipe.point is not None:
             points[name] = recipe.point
         if recipe.steps:
             accepted[name] = serves(recipe.steps)
+    findings.extend(cautions.managed(documents, recovered))
+    if names:
+        findings.extend(cautions.target(scenario, intent.scenario, target != Target(selection=target.selection)))
     home = _home(documents, steps, down)
     hanging: tuple[str, ...] = ()
     if not intent.beside:
-        hanging = dependents(documents, names, scenario.affects.services if scenario is not None else ())
+        hanging = dependents(documents, recovered, _struck(documents, scenario, down))
+        if strategy == "partial":
+            hanging = _without_well(documents, snapshot, hanging, recovered, choices)
         steps.extend(service_steps(documents, hanging, accepted, home, down, past))
     if scenario is not None and not intent.beside:
         steps = own_steps(documents, scenario, steps, accepted, home, past)
@@ -71,14 +81,18 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         findings.append(
             PlanFinding(severity="error", code=error.code, summary=error.summary, detail=error.detail, hint=error.hint)
         )
-    findings.extend(refusals(line))
+    findings.extend(refusals(line, "plan with '--strategy restore'" if promoted else ""))
     parallel = limit(intent)
-    missing = tuple(name for name in names if name not in accepted) if not intent.beside else ()
+    missing = tuple(name for name in recovered if name not in accepted) if not intent.beside else ()
     under = stuck(documents, hanging, missing)
     served = Serving(accepted, serving(documents, hanging, accepted, line), under) if line else Serving({}, {}, under)
     forecasts, breaches = forecast_recovery(
         documents, line, parallel, points, store_tiers(documents), scenario, failed_at, snapshot.taken_at, served
     )
+    unknown = tuple(name for name in recovered if name not in points)
+    forecasts = (*forecasts, *losses_unknown(documents, unknown, store_tiers(documents), scenario))
+    if scenario is not None:
+        findings.extend(cautions.experimental(documents, ("channels",)))
     return Plan(
         tool=tool,
         system=documents.system.name,
@@ -115,26 +129,42 @@ def lost_sites(scenario: Scenario | None) -> tuple[str, ...]:
     return scenario.affects.sites
 
 
-def _strategy(intent: Intent, scenario: Scenario | None) -> list[PlanFinding]:
-    strategy = scenario.strategy if scenario is not None else intent.strategy or "restore"
-    if strategy in ("restore", "auto"):
-        return []
-    return [
-        PlanFinding(
-            severity="error",
-            code="strategy-not-built",
-            summary="this way of recovery cannot be done yet",
-            detail=f"the scenario asks for '{strategy}'; this version can restore from backups only",
-            hint="write 'strategy: restore' or 'strategy: auto' in the scenario, or restore single stores with --store",
-            subject=intent.scenario,
-        )
-    ]
+def _strategy(intent: Intent, scenario: Scenario | None) -> str:
+    """What was asked for on the command line, else what the scenario says."""
+    return intent.strategy or (scenario.strategy if scenario is not None else "restore")
 
 
-def _chosen(intent: Intent, scenario: Scenario | None) -> list[str]:
-    if scenario is not None and scenario.strategy == "auto":
-        return ["restore from backups, the only way that this version can go"]
-    return []
+def _wish(
+    intent: Intent, scenario: Scenario | None, strategy: str, target: Target, name: str, ask: Ask, count: int
+) -> Wish:
+    member = intent.options.get("member")
+    return Wish(
+        strategy=strategy,
+        target=target,
+        member=member if member in ask.store.members or count == 1 else None,
+        restore_to=scenario.restore_to.get(name) if scenario is not None else None,
+        beside=_beside(intent.beside, name, count) if intent.beside else None,
+        named=name in intent.stores or scenario is None or name in scenario.affects.stores,
+        disruption=scenario.disruption if scenario is not None else "",
+    )
+
+
+def _struck(documents: Documents, scenario: Scenario | None, down: tuple[str, ...]) -> tuple[str, ...]:
+    """Services that the scenario names, and those that run at a lost site."""
+    named = scenario.affects.services if scenario is not None else ()
+    lost = (name for name, service in documents.services.items() if set(service.runs_at) & set(down))
+    return tuple(dict.fromkeys((*named, *lost)))
+
+
+def _without_well(
+    documents: Documents, snapshot: Snapshot, hanging: tuple[str, ...], recovered: list[str], choices: list[str]
+) -> tuple[str, ...]:
+    """Without the services that a partial recovery leaves alone."""
+    healthy = frozenset(name for name, look in snapshot.services.items() if look.verdict == "pass")
+    alone = [name for name in hanging if well(documents, healthy, recovered, name)]
+    if alone:
+        choices.append(f"partial: left alone, since they are seen healthy with all that they use: {', '.join(alone)}")
+    return tuple(name for name in hanging if name not in alone)
 
 
 def _moment(text: str) -> datetime | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from aegis_plan.documents.model import Documents, OwnStep, Scenario
+from aegis_plan.documents.model import Documents, OwnStep, Scenario, Service
 from aegis_plan.plan.asks import Durations
+from aegis_plan.plan.people import called
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.step import PHASES, Estimate, Phase, Step, measured, new_step
 
@@ -68,7 +69,7 @@ def service_steps(
     last: dict[str, str] = {}
     for name in names:
         service = documents.services[name]
-        last[name] = f"{name}.health" if service.health else f"{name}.start" if service.start else ""
+        last[name] = f"{name}.health" if service.health else f"{name}.start" if _begins(service) else ""
     steps: list[Step] = []
     for name in names:
         service = documents.services[name]
@@ -76,7 +77,10 @@ def service_steps(
         needs = [accepted[used] for used in service.uses if used in accepted]
         needs += [last[used] for used in _through(documents, service.uses, last) if last[used]]
         declared = (f"services/{name}", f"sites/{site}")
-        if service.start is not None:
+        if service.managed_by:
+            if service.health is None:
+                steps.append(_managed(name, service.managed_by, site, service.tier, needs, declared))
+        elif service.start is not None:
             params: dict[str, object] = {"run": list(service.start.command)}
             if service.stop is not None:
                 params["undo"] = list(service.stop.command)
@@ -108,7 +112,9 @@ def service_steps(
                     "health",
                     id=f"{name}.health",
                     title=f"wait until {name} is healthy",
-                    reason="services of lower tiers wait for it",
+                    reason=f"{service.managed_by} starts it, and services of lower tiers wait for it"
+                    if service.managed_by
+                    else "services of lower tiers wait for it",
                     site=site,
                     tier=service.tier,
                     phase="services",
@@ -123,6 +129,31 @@ def service_steps(
                 )
             )
     return steps
+
+
+def _begins(service: Service) -> bool:
+    """Whether a step says that it runs: its start, or the word of a person where something else starts it."""
+    return service.start is not None or bool(service.managed_by)
+
+
+def _managed(name: str, other: str, site: str, tier: int, needs: Sequence[str], declared: tuple[str, ...]) -> Step:
+    """What something else starts and no check looks at, a person looks at."""
+    text = f"see that {other} has {name} running"
+    return new_step(
+        "manual",
+        id=f"{name}.start",
+        title=text,
+        reason=f"{other} starts it, and no health check is declared",
+        site=site,
+        tier=tier,
+        phase="services",
+        subject=name,
+        params={"manual": text, "answer": {"by": {"approval": "by"}}},
+        declared=declared,
+        needs=tuple(dict.fromkeys(needs)),
+        approve="does it run?",
+        gate=True,
+    )
 
 
 def _through(documents: Documents, uses: Sequence[str], last: Mapping[str, str]) -> list[str]:
@@ -238,14 +269,16 @@ def _own(
     timeout = own.timeout.total_seconds()
     if own.run is not None:
         params["timeout"] = timeout
+    if own.by is not None and own.run is None:
+        params["by"] = own.by
     site = own.site or home
     action = "command" if own.run is not None else "manual"
-    approve = own.approve or ("" if own.run is not None else "is it done?")
+    approve = _question(own)
     return new_step(
         action,
         id=identity,
         title=own.manual or name.replace("-", " "),
-        reason="a step of the scenario's own",
+        reason=f"{called(documents, own.by)} does it" if own.by else "a step of the scenario's own",
         site=site,
         tier=tier,
         phase=phase,
@@ -259,3 +292,10 @@ def _own(
         estimate=_estimate(durations, action, name, own.estimate, bool(approve)),
         seconds=timeout,
     )
+
+
+def _question(own: OwnStep) -> str:
+    """What the person is asked who approves a step, and who that is."""
+    if own.run is not None or own.approve:
+        return own.approve or ""
+    return f"{own.by}: is it done?" if own.by else "is it done?"

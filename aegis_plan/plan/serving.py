@@ -10,7 +10,7 @@ from aegis_plan.plan.plan import About, Plan
 from aegis_plan.plan.services import dependents
 from aegis_plan.plan.step import Step
 
-SERVES = ("accept", "swap", "compare", "start-server", "replay")
+SERVES = ("accept", "repoint", "swap", "compare", "start-server", "replay")
 """The step after which a store serves: the acceptance, or the proof of a restore beside."""
 
 
@@ -58,7 +58,9 @@ def serving_of(plan: Plan) -> Serving:
     if plan.intent.beside:
         return Serving(accepted, {})
     scenario = plan.documents.scenarios.get(plan.intent.scenario)
-    also = scenario.affects.services if scenario is not None else ()
+    named = scenario.affects.services if scenario is not None else ()
+    # A service at a lost site comes back too, though it may use none of the stores.
+    also = (*named, *(step.subject for step in plan.steps if step.subject in plan.documents.services))
     names = dependents(plan.documents, tuple(sorted(accepted)), also)
     return Serving(accepted, serving(plan.documents, names, accepted, plan.steps))
 

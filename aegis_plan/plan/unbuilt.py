@@ -8,8 +8,9 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Step
 
 
-def refusals(steps: Sequence[Step]) -> tuple[PlanFinding, ...]:
-    """One error that names every such step: a plan with one of them can be read and never applied."""
+def refusals(steps: Sequence[Step], way_on: str = "") -> tuple[PlanFinding, ...]:
+    """One error that names every such step: a plan with one of them can be read and never applied. `way_on` says what
+    can be done instead."""
     names = [step.id for step in steps if not step.built]
     if not names:
         return ()
@@ -20,7 +21,8 @@ def refusals(steps: Sequence[Step]) -> tuple[PlanFinding, ...]:
             code="step-not-built",
             summary="this version can plan steps of this plan and not do them",
             detail=f"{len(names)} of {len(steps)} steps: {shown}",
-            hint="read the plan and save it; what those steps say has to be done by hand",
+            hint="read the plan and save it; what those steps say has to be done by hand"
+            + (f", or {way_on}" * bool(way_on)),
         ),
     )
 

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from aegis_plan.plan.people import called
 from aegis_plan.plan.plan import Forecast, Plan, PlanFinding
 from aegis_plan.plan.schedule import schedule
 from aegis_plan.plan.step import Step
@@ -36,6 +37,9 @@ def show_plan(plan: Plan, out: Console, *, briefly: bool = False) -> None:
     if plan.intent.kind in ("recover", "restore"):
         asof += f", back to {_target(plan, zone)}"
     out.print(Text(asof, style="quiet"))
+    scenario = plan.documents.scenarios.get(plan.intent.scenario)
+    if scenario is not None and scenario.commander is not None:
+        out.print(Text(letters(out, f"led by {called(plan.documents, scenario.commander)}"), style="quiet"))
     if plan.findings:
         out.print()
         for finding in plan.findings:
@@ -113,10 +117,12 @@ def _show_steps(plan: Plan, out: Console) -> None:
             out.print(Text(f"  {phase}", style="quiet"))
             for step in of_phase:
                 number += 1
-                if step.id == first:
+                if step.id == first and step.reversible:
                     _show_rule(out, "from here on, what serves people is stopped or replaced")
                 if step.destructive and not step.reversible:
-                    _show_rule(out, f"from here on, the old data of {step.subject} is gone: nothing can be put back")
+                    what = "the old data of {} is gone: nothing can be put back"
+                    what = what if step.symbol == "-" else "there is no way back to the old primary of {}"
+                    _show_rule(out, f"from here on, {what.format(step.subject)}")
                 _show_step(number, step, sites, out)
     backs = [step for step in plan.steps if step.destructive and not step.reversible]
     if first:
@@ -130,8 +136,13 @@ def _show_steps(plan: Plan, out: Console) -> None:
         word = "is put back if a later one fails"
         if backs:
             gone = ", ".join(step.id for step in backs)
-            word = f"is put back if one before {gone} fails. From {gone} on the old data of {_subjects(backs)} "
-            word += "is gone and nothing of it can be put back: what fails then waits for 'aegis resume'"
+            lost = [step for step in backs if step.symbol == "-"]
+            word = f"is put back if one before {gone} fails. From {gone} on "
+            if lost:
+                word += f"the old data of {_subjects(lost)} is gone and nothing of it can be put back"
+            else:
+                word += f"there is no way back to the old primary of {_subjects(backs)}"
+            word += ": what fails then waits for 'aegis resume'"
         elif last:
             done = f"{', '.join(last)} {'is' if len(last) == 1 else 'are'} done"
             word = f"is put back if one of them fails; once {done}, what was restored stays"

@@ -30,6 +30,8 @@ class Modes:
     consistency: Literal["exact", "fuzzy"]
     """The best that an online backup gives."""
     restore_stops_server: bool
+    failover: bool = False
+    """Whether a member that follows the primary can take its place."""
     selections: tuple[str, ...] = ()
     """Parts that can be selected: `database`, `table`, `label`, `collection`."""
 
@@ -116,6 +118,20 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A member that a failover could make the primary, or why it is not chosen."""
+
+    member: str
+    site: str
+    refusal: str = ""
+    """Why it is not chosen; empty: it may be."""
+    seen: bool = True
+    """Whether the refusal rests on what was seen; False: nobody knows how it is."""
+    lag: float | None = None
+    """Seconds from its last commit to the look; None is unknown."""
+
+
+@dataclass(frozen=True)
 class Exposure:
     """How much would be lost if the store failed now."""
 
@@ -144,6 +160,12 @@ class StoreSpec(Protocol):
     def recover(self, ask: Ask, target: Target, *, member: str | None, beside: str | None) -> Recipe:
         """The steps of a restore onto `member` (default: the preferred one), or beside. On a target that cannot be
         reached: `refusal`."""
+
+    def candidates(self, ask: Ask) -> Sequence[Candidate]:
+        """Every member but a lone primary, the best one first; none where `modes.failover` is off."""
+
+    def fail_over(self, ask: Ask, member: str) -> Recipe:
+        """The steps that make a member the primary, the old one fenced or proved down first."""
 
     def points(self, shelf: Shelf) -> Sequence[Window]:
         """All spans to which the store can be brought back, newest last."""

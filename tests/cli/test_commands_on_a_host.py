@@ -272,7 +272,8 @@ def test_a_saved_plan_with_an_error_and_no_steps_is_no_success(home: Path) -> No
     system.write_text(
         system.read_text().replace(
             "scenarios:\n",
-            "scenarios:\n  flight: {disruption: site, affects: {services: [door]}, strategy: failover}\n",
+            "scenarios:\n  flight: {disruption: site, affects: {services: [door]}, steps: {data: "
+            "{first: {manual: x, needs: [second]}, second: {manual: y, needs: [first]}}}}\n",
         )
     )
     planned = aegis("plan", "--scenario", "flight", "--out", "it.plan", cwd=home)

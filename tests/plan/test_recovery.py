@@ -330,7 +330,7 @@ BUSAN = {
             {},
             "server-not-declared",
         ),
-        ({"scenarios__db_lost__strategy": "failover"}, {}, {}, "strategy-not-built"),
+        ({"scenarios__db_lost__strategy": "failover"}, {}, {}, "failover-impossible"),
     ],
 )
 def test_what_cannot_be_done_here_is_refused_at_plan_time(

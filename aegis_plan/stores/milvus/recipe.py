@@ -56,8 +56,8 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
         return Recipe(findings=(lost,))
     point, missing = point_for(ask, target)
     draft = Draft(ask, name)
-    back = f"the set of {point.not_after.isoformat()}" if point is not None else "its newest set"
-    draft.add("stage", "stage", "fetch and verify " + back, f"{ask.name} goes back to {back}")
+    back = f"the set of {point.not_after.isoformat()}" if point is not None else "the newest set"
+    draft.add("stage", "stage", f"fetch and verify {back} of {ask.name}", f"{ask.name} goes back to {back}")
     if beside is None:
         draft.add(
             "load",

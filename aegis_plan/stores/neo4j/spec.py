@@ -7,7 +7,7 @@ from typing import Literal
 
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.documents.model import Store
-from aegis_plan.stores.contract import Ask, Exposure, Modes, Recipe, StoreSpec, Target, Window
+from aegis_plan.stores.contract import Ask, Candidate, Exposure, Modes, Recipe, StoreSpec, Target, Window
 from aegis_plan.stores.neo4j import check
 
 
@@ -44,6 +44,12 @@ class Neo4jSpec:
         from aegis_plan.stores.neo4j import recipe
 
         return recipe.recover_recipe(ask, target, member, beside)
+
+    def candidates(self, ask: Ask) -> Sequence[Candidate]:
+        return ()
+
+    def fail_over(self, ask: Ask, member: str) -> Recipe:
+        return Recipe()
 
     def points(self, shelf: Shelf) -> Sequence[Window]:
         from aegis_plan.stores import whole

@@ -72,7 +72,9 @@ def _ask(context: Context, sql: Connection, text: str, store: str, where: str, s
         " (SELECT setting::int FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),"
         " CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text,"
         " CASE WHEN pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
-        " END::bigint",
+        " END::bigint,"
+        " CASE WHEN pg_is_in_recovery() THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())"
+        " END::float8",
         where,
     )[0]
     seen.update(
@@ -86,6 +88,7 @@ def _ask(context: Context, sql: Connection, text: str, store: str, where: str, s
         max_slot_wal_keep_size_mb=row[8],
         flush_lsn=row[9],
         lag_bytes=row[10],
+        lag_seconds=row[11],
         wal_segment_size=segment_size(sql, where),
     )
     limit = time.monotonic() + _SECONDS

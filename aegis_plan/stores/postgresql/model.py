@@ -57,6 +57,8 @@ class Look(Frozen):
     flush_lsn: str | None = None
     """On a replica the replayed position."""
     lag_bytes: int | None = None
+    lag_seconds: float | None = None
+    """On a replica: since the commit that it replayed last. Where nothing is written, it grows though nothing lacks."""
     size_bytes: int | None = None
     wal_level: str | None = None
     wal_segment_size: int | None = None
@@ -142,6 +144,25 @@ class SlotParams(Frozen):
     member: str
     slot: str
     accept_unlimited: bool = False
+
+
+class FenceParams(Frozen):
+    """Parameters of `fence`: the member's server is stopped and kept from starting, where its site can be reached;
+    else a person answers for it."""
+
+    store: str
+    member: str
+    reachable: bool
+
+
+class PromoteParams(Frozen):
+    """Parameters of `promote`, `prove-primary` and `repoint`."""
+
+    store: str
+    member: str
+    lineage: str | None = None
+    timeline: int | None = None
+    """On which the replica was; the new primary is on a later one."""
 
 
 class StreamParams(Frozen):

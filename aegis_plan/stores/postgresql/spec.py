@@ -7,7 +7,7 @@ from typing import Literal
 
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.documents.model import Store
-from aegis_plan.stores.contract import Ask, Exposure, Modes, Recipe, StoreSpec, Target, Window
+from aegis_plan.stores.contract import Ask, Candidate, Exposure, Modes, Recipe, StoreSpec, Target, Window
 from aegis_plan.stores.postgresql import check
 
 
@@ -15,7 +15,7 @@ class PostgresqlSpec:
     """The pure half of the PostgreSQL driver."""
 
     engine = "postgresql"
-    modes = Modes(incremental=True, log=True, consistency="exact", restore_stops_server=True)
+    modes = Modes(incremental=True, log=True, consistency="exact", restore_stops_server=True, failover=True)
     built = True
 
     def check(self, name: str, store: Store) -> Sequence[tuple[tuple[str | int, ...], str, str]]:
@@ -35,6 +35,16 @@ class PostgresqlSpec:
         from aegis_plan.stores.postgresql import recover
 
         return recover.recover(ask, target, member=member, beside=beside)
+
+    def candidates(self, ask: Ask) -> Sequence[Candidate]:
+        from aegis_plan.stores.postgresql import failover
+
+        return failover.candidates(ask)
+
+    def fail_over(self, ask: Ask, member: str) -> Recipe:
+        from aegis_plan.stores.postgresql import failover
+
+        return failover.fail_over(ask, member)
 
     def points(self, shelf: Shelf) -> Sequence[Window]:
         from aegis_plan.stores.postgresql import chains

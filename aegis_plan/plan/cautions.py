@@ -1,0 +1,49 @@
+"""What a person has to know beside the steps of a plan: what it cannot see to by itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from aegis_plan.documents.model import EXPERIMENTAL, Documents, Scenario
+from aegis_plan.plan.plan import PlanFinding
+from aegis_plan.plan.strategy import SPOILED
+
+
+def experimental(documents: Documents, sections: Sequence[str] = tuple(EXPERIMENTAL)) -> Iterator[PlanFinding]:
+    """One note for all of the sections that are declared and that nothing acts on yet."""
+    declared = [section for section in sections if getattr(documents, section)]
+    if declared:
+        yield PlanFinding(
+            severity="note",
+            code="section-experimental",
+            summary="sections that are checked and not acted on yet",
+            detail="; ".join(f"{section}: {EXPERIMENTAL[section]}" for section in declared),
+        )
+
+
+def managed(documents: Documents, stores: Sequence[str]) -> Iterator[PlanFinding]:
+    """Stores whose servers something else starts, stops and promotes."""
+    for name in stores:
+        other = documents.stores[name].managed_by
+        if other:
+            yield PlanFinding(
+                severity="warning",
+                code="store-managed",
+                summary="something else starts, stops and promotes the servers of this store",
+                detail=f"{name} is managed by {other}, which would work against the steps of this plan",
+                hint=f"pause {other} for {name} before you apply, and let it go on afterwards",
+                subject=name,
+            )
+
+
+def target(scenario: Scenario | None, name: str, back_in_time: bool) -> Iterator[PlanFinding]:
+    """A disaster that is in the data already, and nobody said from before when it has to be."""
+    if scenario is not None and scenario.disruption in SPOILED and not back_in_time:
+        yield PlanFinding(
+            severity="warning",
+            code="target-not-clean",
+            summary="the newest data may hold what the disaster did to it",
+            detail=f"{name} is of kind {scenario.disruption}, and no time was given from before which data is clean",
+            hint="find out when it began, and plan with --before TIME",
+            subject=name,
+        )

@@ -1,0 +1,243 @@
+"""How each store comes back: by failover, by restore, or not at all because it still serves; and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Literal
+
+from aegis_plan.documents.model import Documents, Scenario
+from aegis_plan.plan.forecast import objective
+from aegis_plan.plan.plan import PlanFinding
+from aegis_plan.plan.serving import serves
+from aegis_plan.plan.step import Step
+from aegis_plan.stores.contract import Ask, Candidate, Recipe, StoreSpec, Target
+from aegis_plan.stores.specs import spec
+
+STRATEGIES = ("restore", "failover", "partial", "auto")
+SPOILED = ("logical", "ransomware")
+"""Disruptions that a replica follows: what is wrong on the primary is wrong there too."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for of one store."""
+
+    strategy: str
+    target: Target
+    member: str | None = None
+    """The server that should take it over; None: the planner chooses."""
+    restore_to: str | None = None
+    """The server that takes a restore, as the scenario says."""
+    beside: str | None = None
+    named: bool = False
+    """Whether the store itself is said to be struck, and not only a site at which it has a server."""
+    disruption: str = ""
+
+    @property
+    def back_in_time(self) -> bool:
+        return self.target != Target()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one store comes back."""
+
+    kind: Literal["failover", "restore", "leave"]
+    recipe: Recipe
+
+
+def choose(ask: Ask, wish: Wish, scenario: Scenario | None = None) -> Way:
+    """The way that the strategy asks for; `auto` and `partial` weigh what was seen."""
+    engine = spec(ask.store.engine)
+    if wish.beside is not None or wish.strategy == "restore":
+        return _restore(ask, engine, wish)
+    stands = _stands(ask, wish)
+    if stands is not None:
+        return _said(Way("leave", Recipe()), f"partial: {ask.name} is left alone, {stands}")
+    if wish.back_in_time:
+        return _said(_restore(ask, engine, wish), f"restore: {ask.name} goes back in time, which no failover can do")
+    if not engine.modes.failover:
+        return _without_replicas(ask, engine, wish)
+    offered = _offered(ask, engine, wish)
+    if wish.strategy == "failover":
+        return _failover(ask, engine, wish, offered)
+    if wish.disruption in SPOILED:
+        why = f"restore: a replica of {ask.name} has what the disaster did to it"
+        return _said(_restore(ask, engine, wish), why)
+    return _weighed(ask, engine, wish, offered, objective(ask.documents, ask.tier, "rpo", scenario))
+
+
+def _restore(ask: Ask, engine: StoreSpec, wish: Wish) -> Way:
+    member = wish.member or wish.restore_to
+    recipe = engine.recover(ask, wish.target, member=member, beside=wish.beside)
+    if wish.member is None and wish.restore_to is not None and wish.beside is None:
+        choice = f"{ask.name}: {wish.restore_to} takes the restore, as the scenario says"
+        recipe = replace(recipe, choices=(choice, *recipe.choices))
+    return Way("restore", recipe)
+
+
+def _stands(ask: Ask, wish: Wish) -> str | None:
+    """Why a store needs nothing: only a site of its was struck, and its primary is elsewhere and seen."""
+    primary = ask.look.primary
+    if wish.named or wish.disruption in SPOILED or primary is None or primary.site in ask.sites_down:
+        return None
+    return f"{primary.member} is its primary and its site {primary.site} is not struck"
+
+
+def _without_replicas(ask: Ask, engine: StoreSpec, wish: Wish) -> Way:
+    way = _restore(ask, engine, wish)
+    if wish.strategy != "failover":
+        return _said(way, f"restore: {ask.name} is of engine {engine.engine}, which has no replica to promote")
+    told = _problem(
+        ask,
+        "warning",
+        "failover-restores",
+        "a store that cannot fail over is restored from backup",
+        f"{ask.name} is of engine {engine.engine}, which has no replica to promote; what it lost since its newest set "
+        "is lost",
+        "write 'strategy: auto', which says the same without this warning",
+    )
+    return replace(way, recipe=replace(way.recipe, findings=(told, *way.recipe.findings)))
+
+
+def _offered(ask: Ask, engine: StoreSpec, wish: Wish) -> Sequence[Candidate]:
+    found = engine.candidates(ask)
+    return [one for one in found if one.member == wish.member] if wish.member is not None else found
+
+
+def _failover(ask: Ask, engine: StoreSpec, wish: Wish, offered: Sequence[Candidate]) -> Way:
+    """As the scenario says, whatever it costs; a replica that nobody sees is planned with and never promoted."""
+    best = next((one for one in offered if not one.refusal), None)
+    rest = next((one for one in offered if not one.seen), None)
+    if best is not None:
+        way = Way("failover", engine.fail_over(ask, best.member))
+        if wish.disruption in SPOILED:
+            told = _problem(
+                ask,
+                "warning",
+                "failover-carries-damage",
+                "a replica has what the disaster did to the data",
+                f"{best.member} of {ask.name} follows the primary, also in what is wrong",
+                "write 'strategy: restore', and give the time with --before",
+            )
+            way = replace(way, recipe=replace(way.recipe, findings=(told, *way.recipe.findings)))
+        return _said(way, f"failover: {_why(best)}")
+    if rest is not None:
+        recipe = engine.fail_over(ask, rest.member)
+        told = _problem(
+            ask,
+            "error",
+            "replica-not-seen",
+            "nobody sees the replica that would be promoted",
+            f"{rest.member} of {ask.name}: {rest.refusal}",
+            "make the plan again where its site answers; '--strategy restore' goes back to backups",
+        )
+        return Way("failover", replace(recipe, findings=(told, *recipe.findings)))
+    told = _problem(
+        ask,
+        "error",
+        "failover-impossible",
+        "no replica can take the primary's place",
+        f"{ask.name}: {_refusals(offered)}",
+        "'--strategy restore' goes back to backups",
+    )
+    return Way("failover", Recipe(findings=(told,)))
+
+
+def _weighed(ask: Ask, engine: StoreSpec, wish: Wish, offered: Sequence[Candidate], rpo: timedelta | None) -> Way:
+    best = next((one for one in offered if not one.refusal), None)
+    back = _restore(ask, engine, wish)
+    if best is None:
+        return _said(back, f"restore: no replica of {ask.name} can be promoted: {_refusals(offered)}")
+    possible = bool(back.recipe.steps) and not any(one.severity == "error" for one in back.recipe.findings)
+    lost = None
+    if possible and back.recipe.point is not None:
+        lost = max(0.0, (ask.now - back.recipe.point.not_after).total_seconds())
+    most = rpo.total_seconds() if rpo is not None else None
+    if lost is not None and best.lag is None and most is not None and lost <= most:
+        why = (
+            f"restore: how far {best.member} of {ask.name} lies behind is not known, and a restore loses no more than "
+        )
+        return _said(back, why + "the objective allows")
+    if lost is not None and best.lag is not None and most is not None and best.lag > most and lost < best.lag:
+        why = f"restore: {best.member} of {ask.name} is {_span(best.lag)} behind, more than the objective allows; "
+        return _said(back, why + f"a restore loses {_span(lost)}")
+    others = [one for one in offered if one.refusal]
+    text = f"failover: {_why(best)}; {_cost(back, possible, lost)}"
+    if others:
+        text += f"; not chosen: {_refusals(others)}"
+    return _said(Way("failover", engine.fail_over(ask, best.member)), text)
+
+
+def _why(best: Candidate) -> str:
+    behind = f"{_span(best.lag)} behind" if best.lag is not None else "and nobody knows how far behind"
+    return f"{best.member} is a replica {behind} and its site {best.site} is not struck"
+
+
+def _refusals(offered: Sequence[Candidate]) -> str:
+    return "; ".join(f"{one.member}: {one.refusal}" for one in offered if one.refusal) or "it has no other member"
+
+
+def _cost(back: Way, possible: bool, lost: float | None) -> str:
+    if not possible:
+        return "a restore is not possible now"
+    seconds, unknown = takes(back.recipe.steps)
+    text = "a restore would take "
+    if unknown:
+        text += f"at least {_span(seconds)} ({unknown} steps of unknown length)" if seconds else "nobody knows how long"
+    else:
+        text += f"about {_span(seconds)}"
+    return text + (f" and lose {_span(lost)}" if lost is not None else "")
+
+
+def takes(steps: Sequence[Step]) -> tuple[float, int]:
+    """Seconds until a store serves, one step after the other, and how many of the steps are of unknown length."""
+    until = serves(steps)
+    seconds, unknown = 0.0, 0
+    for step in steps:
+        seconds += step.estimate.seconds or 0.0
+        unknown += step.estimate.seconds is None
+        if step.id == until:
+            break
+    return seconds, unknown
+
+
+def _said(way: Way, why: str) -> Way:
+    return replace(way, recipe=replace(way.recipe, choices=(why, *way.recipe.choices)))
+
+
+def _span(seconds: float) -> str:
+    """`1 h 5 min`, `3 s`: for sentences."""
+    whole = round(seconds)
+    parts = [(whole // 86_400, "d"), (whole % 86_400 // 3600, "h"), (whole % 3600 // 60, "min"), (whole % 60, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in [part for part in parts if part[0]][:2]) or "0 s"
+
+
+def _problem(ask: Ask, severity: str, code: str, summary: str, detail: str, hint: str) -> PlanFinding:
+    return PlanFinding.model_validate(
+        {
+            "severity": severity,
+            "code": code,
+            "summary": summary,
+            "detail": detail,
+            "hint": hint,
+            "subject": ask.name,
+        }
+    )
+
+
+def well(documents: Documents, healthy: frozenset[str], recovered: Sequence[str], service: str) -> bool:
+    """Whether a partial recovery may leave a service alone: it is seen healthy, and so is all that it uses."""
+    waiting, seen = [service], set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in recovered or (name in documents.services and name not in healthy):
+            return False
+        if name in documents.services:
+            waiting.extend(documents.services[name].uses)
+    return True
