@@ -75,8 +75,9 @@ def steps() -> str:
         "|---|---|---|---|---|---|",
     ]
     for kind in ACTIONS.values():
+        title = kind.title if kind.built else f"{kind.title} (not built yet)"
         lines.append(
-            f"| `{kind.kind}` | {kind.title}{'' if kind.built else ' (not built yet)'} | `{kind.symbol}` | {'yes' if kind.reversible else 'no'} | "
+            f"| `{kind.kind}` | {title} | `{kind.symbol}` | {'yes' if kind.reversible else 'no'} | "
             f"{'yes' if kind.destructive else 'no'} | {f'{kind.retries} times' if kind.retries else 'no'} |"
         )
     return "\n".join(lines) + "\n"

@@ -65,7 +65,7 @@ def test_a_site_that_holds_everything_takes_the_store_with_it() -> None:
     assert [finding.code for finding in answer.errors] == ["no-place"]
     verdicts = {(one.subject, one.objective): one.then_verdict for one in answer.moved}
     assert verdicts["auth", "rto"] == verdicts["tier 1 (critical)", "rto"] == "could_not_verify"
-    assert verdicts["policy-db", "rpo"] == ""
+    assert verdicts["policy-db", "rpo"] == "could_not_verify"
 
 
 def test_the_answer_is_that_of_a_plan_made_anew() -> None:
