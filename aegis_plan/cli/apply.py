@@ -45,7 +45,7 @@ def command(
     if file is not None:
         from aegis_plan.cli.show import read_file
 
-        if asked.any:
+        if asked.any or session.variables or session.variable_files:
             raise UsageError(
                 "options-contradict",
                 "these options make no sense together",
@@ -54,7 +54,7 @@ def command(
             )
         plan, digest, kept = read_file(file)
         with world(plan.documents, plan.documents_digest) as seen:
-            _same_documents(plan.system, plan.documents_digest)
+            _same_documents(plan)
             snapshot = applying.fresh_look(seen, plan, digest, break_glass)
             if not as_json:
                 show_plan(plan, session.console(), briefly=approved is not None)
@@ -108,18 +108,20 @@ def plan_and_apply(
     ).exit_code  # fmt: skip
 
 
-def _same_documents(system: str, digest: str) -> None:
-    """Raises StaleError `plan-documents-differ` when the documents of the same system here are not the plan's."""
+def _same_documents(plan: Plan) -> None:
+    """Raises StaleError `plan-documents-differ` when the documents of the same system here are not the plan's, with the
+    values of variables that the plan was made with."""
     from aegis_plan.cli.wire import load_documents
 
+    kept = {name: found.default for name, found in plan.documents.variables.items() if found.default is not None}
     try:
-        loaded = load_documents()
+        loaded = load_documents(kept=kept)
     except UsageError:
         return
     except AegisError as error:
         click.echo(f"warning: the documents here cannot be compared with the plan: {error.summary}", err=True)
         return
-    if loaded.documents.system.name == system and loaded.digest != digest:
+    if loaded.documents.system.name == plan.system and loaded.digest != plan.documents_digest:
         raise StaleError(
             "plan-documents-differ",
             "the documents are no longer those of the plan",

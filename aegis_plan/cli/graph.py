@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aegis_plan.cli.documents import documents_folder
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError, UsageError
 
@@ -22,10 +21,10 @@ FORMATS = ("text", "dot", "mermaid", "json", "svg")
 
 def _documents() -> Documents | None:
     """The documents for completion, or None: nothing is told there."""
-    from aegis_plan.documents.load import load
+    from aegis_plan.cli.wire import load_documents
 
     try:
-        return load(documents_folder()).documents
+        return load_documents().documents
     except AegisError:
         return None
 
@@ -115,10 +114,10 @@ def _draw(
         from aegis_plan.report.graph_plan import draw_plan
 
         return draw_plan(read_plan(plan_file)[0])
-    from aegis_plan.documents.load import load
+    from aegis_plan.cli.wire import load_documents
 
     forgiven = frozenset({"dependency-cycle"}) if draw_cycles else frozenset[str]()
-    documents = load(documents_folder(path), forgiven).documents
+    documents = load_documents(path, forgiven=forgiven).documents
     if kind == "scenario":
         from aegis_plan.report.graph_plan import draw_scenario
 

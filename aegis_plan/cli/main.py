@@ -15,6 +15,7 @@ import click
 
 from aegis_plan.cli.session import Session
 from aegis_plan.cli.streams import steady
+from aegis_plan.cli.variables import with_variables
 from aegis_plan.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, AegisError
 
 COMMANDS: dict[str, dict[str, str]] = {
@@ -69,7 +70,7 @@ class Root(click.Group):
         module = importlib.import_module(f"aegis_plan.cli.{name}")
         command = getattr(module, "command", None) or module.site
         assert isinstance(command, click.Command)
-        return command
+        return with_variables(name, command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

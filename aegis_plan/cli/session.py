@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +22,9 @@ class Session:
     verbose: int = 0
     color: bool = True
     json: bool = False
+    variables: dict[str, str] = field(default_factory=dict)
+    """What `--var` gave."""
+    variable_files: list[Path] = field(default_factory=list)
 
     def console(self, *, stderr: bool = False) -> Console:
         """A terminal to write to; data goes to stdout, everything about the doing to stderr."""

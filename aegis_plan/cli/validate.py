@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from aegis_plan.cli.documents import documents_folder
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import DocumentsError, Finding
 
@@ -18,10 +17,10 @@ from aegis_plan.errors import DocumentsError, Finding
 @pass_session
 def command(session: Session, path: Path | None, as_json: bool) -> int:
     """Check the documents below PATH (default: plans/, or the current folder)."""
-    from aegis_plan.documents.load import load
+    from aegis_plan.cli.wire import load_documents
 
     try:
-        loaded = load(documents_folder(path))
+        loaded = load_documents(path)
     except DocumentsError as error:
         if not as_json:
             raise

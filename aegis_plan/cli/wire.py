@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from aegis_plan.site.sitefile import SiteFile
 
 
-def load_documents(path: Path | None = None) -> Loaded:
-    """The documents of this invocation, checked."""
+def load_documents(
+    path: Path | None = None, kept: Mapping[str, str] | None = None, forgiven: frozenset[str] = frozenset()
+) -> Loaded:
+    """The documents of this invocation, checked but for the codes `forgiven`; `kept` are values of variables that go
+    before all that is given."""
+    from aegis_plan.cli.variables import given
     from aegis_plan.documents.load import load
 
-    return load(documents_folder(path))
+    return load(documents_folder(path), given(kept or {}), forgiven)
 
 
 @dataclass(frozen=True)

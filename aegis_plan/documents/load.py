@@ -11,12 +11,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from aegis_plan.documents import names, required, sense, shape
+from aegis_plan.documents import names, required, sense, shape, template, variables
 from aegis_plan.documents.digest import digest
 from aegis_plan.documents.model import EXPERIMENTAL, Documents
 from aegis_plan.documents.nearest import Nearest
 from aegis_plan.documents.source import MAXIMUM_BYTES, parse
 from aegis_plan.documents.tree import Node, dotted
+from aegis_plan.documents.variables import Given
 from aegis_plan.errors import AegisError, DocumentsError, Finding, Position, UsageError
 
 _PATHS = (("repositories", "*", "path"), ("repositories", "*", "ca"), ("sites", "*", "file"))
@@ -46,8 +47,9 @@ class Loaded:
         return self.root.place(steps, key=isinstance(node.value, dict))
 
 
-def load(folder: Path, forgiven: frozenset[str] = frozenset()) -> Loaded:
-    """Every `*.yaml` and `*.yml` below the folder, or the one file, as checked documents.
+def load(folder: Path, given: Given | None = None, forgiven: frozenset[str] = frozenset()) -> Loaded:
+    """Every `*.yaml` and `*.yml` below the folder, or the one file, as checked documents, rendered with the values of
+    their variables, which `variables` then shows as defaults.
 
     Problems whose code is `forgiven` are not told, where the model does not mind them: a drawing shows a circle that
     no plan could have. Raises UsageError `documents-missing`, and DocumentsError with every problem in the order of
@@ -67,6 +69,7 @@ def load(folder: Path, forgiven: frozenset[str] = frozenset()) -> Loaded:
     root = _merge(nodes, str(files[0]), problems)
     problems.extend(required.problems(root))
     near = Nearest()
+    unrendered = _render(root, given or Given(), problems, near) if whole else []
     documents, refused = _model(root, base, whole, problems, near)
     problems.extend(sense.written_secrets(root))
     if whole:
@@ -74,7 +77,7 @@ def load(folder: Path, forgiven: frozenset[str] = frozenset()) -> Loaded:
         problems.extend(sense.problems(root, near, refused))
     problems = [problem for problem in problems if problem.code not in forgiven]
     if problems or documents is None:
-        raise DocumentsError(_in_order(problems))
+        raise DocumentsError(_in_order(_without_echo(problems, unrendered)))
     return Loaded(documents, digest(documents), tuple(_warnings(documents, root)), root)
 
 
@@ -219,6 +222,35 @@ def _make_absolute(root: Node, base: Path) -> None:
         for _, node in root.each(pattern):
             if isinstance(node.value, str) and node.value and not node.value.startswith("${"):
                 node.value = os.path.normpath(os.path.join(base, os.path.expanduser(node.value)))
+
+
+def _render(root: Node, given: Given, problems: list[AegisError], near: Nearest) -> list[Node]:
+    """Renders all templates, keeps the values that were used, and returns what could not be rendered."""
+    known, wrong = variables.values(root, given, near)
+    problems.extend(wrong)
+    refused = template.render(root, known, near)
+    problems.extend(error for _, error in refused)
+    for name, text in known.items():
+        declared = root.at(("variables", name))
+        if declared is not None and isinstance(declared.value, dict):
+            place = declared.child("default") or declared
+            declared.value["default"] = Node(text, place.file, place.line, place.column)
+            declared.keys.setdefault("default", place.position)
+    left = [node for _, node in _templates(root)] if wrong else []
+    return [*left, *(node for node, _ in refused)]
+
+
+def _templates(root: Node) -> Iterator[tuple[Sequence[str | int], Node]]:
+    for path, text in root.texts():
+        if "{{" in text and path[0] != "variables" and (node := root.at(path)) is not None:
+            yield path, node
+
+
+def _without_echo(problems: list[AegisError], unrendered: list[Node]) -> list[AegisError]:
+    """What could not be rendered makes no sense to what reads it; that is told once."""
+    places = {node.position for node in unrendered}
+    own = ("template-", "variable-", "variables-")
+    return [one for one in problems if one.position not in places or one.code.startswith(own)]
 
 
 def _in_order(problems: list[AegisError]) -> list[AegisError]:

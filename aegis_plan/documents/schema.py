@@ -114,6 +114,8 @@ def _loosen(content: Any) -> None:
         return
     if "const" in content or "enum" in content:
         content.pop("type", None)
+    if isinstance(content.get("pattern"), str):
+        content["pattern"] += r"|\{\{"  # a template, of which nobody knows what it gives
     kind = content.get("type")
     if kind == "string" and "pattern" not in content:
         content["type"] = _ANY_SCALAR

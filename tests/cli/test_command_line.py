@@ -115,7 +115,7 @@ def test_a_bug_shows_no_traceback_and_no_value(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AEGIS_TRACEBACK", raising=False)
-    monkeypatch.setattr("aegis_plan.cli.validate.documents_folder", broken)
+    monkeypatch.setattr("aegis_plan.cli.wire.documents_folder", broken)
     assert main(["validate"]) == 1
     shown = capsys.readouterr()
     assert "error[internal-error]" in shown.err

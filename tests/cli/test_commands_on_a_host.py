@@ -490,3 +490,30 @@ def test_a_lease_that_cannot_be_read_can_be_replaced(home: Path, garbage: bytes)
     found = lease.read(LocalRepository("local", home / "backups"), key)
     assert found is not None
     assert found[0].free(SystemClock().now())
+
+
+def test_a_saved_plan_needs_no_variables(home: Path) -> None:
+    system = home / "plans" / "system.yaml"
+    witness = home / "told"
+    text = system.read_text()
+    first = re.search(r"run: \[touch, (.*?)\]", text)
+    assert first is not None
+    told = json.dumps(str(home / "{{ name }}"))
+    system.write_text(text.replace(first[1], told) + "variables: {name: {}}\n")
+    without = aegis("validate", cwd=home)
+    assert without.returncode == 1
+    assert "error[variable-missing]" in without.stderr
+    assert aegis("validate", cwd=home, AEGIS_VAR_name="x").returncode == 0
+    planned = aegis("plan", "--scenario", "evacuation", "--var", "name=told", "--out", "it.plan", cwd=home)
+    assert planned.returncode == 0, planned.stderr
+    refused = aegis("apply", "it.plan", "-y", "--var", "name=other", cwd=home)
+    assert "error[options-contradict]" in refused.stderr
+    assert aegis("apply", "it.plan", "-y", cwd=home, AEGIS_VAR_name="other").returncode == 0
+    assert witness.exists()
+    assert not (home / "other").exists()
+
+
+def test_a_value_is_written_as_one(home: Path) -> None:
+    done = aegis("plan", "--var", "name", cwd=home)
+    assert "error[variable-option-malformed]" in done.stderr
+    assert done.returncode == 64

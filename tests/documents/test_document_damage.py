@@ -26,6 +26,9 @@ PIECES += [
     "0x10",
     "é",
     "password=x",
+    "'{{ x }}'",
+    "\"{{ 'a' * 10**9 }}\"",
+    "'{% for a in b %}'",
     "${command:[[}",
 ]
 SOON = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])

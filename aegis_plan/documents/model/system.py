@@ -57,5 +57,6 @@ class Variable(Section):
     """A value that documents use as `{{ name }}`, and that a command line can set."""
 
     default: str | None = None
-    """Without one it has to be set by `--var`, `--var-file` or the environment."""
+    """Without one it has to be set by `--var`, `--var-file` or the environment. In what was loaded: the value that was
+    used."""
     description: str = ""
