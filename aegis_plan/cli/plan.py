@@ -96,13 +96,15 @@ def command(
 
 def write_plan(plan: Plan, target: Path) -> str:
     """Saves a plan and returns its digest. Raises AegisError `file-not-written`."""
-    from aegis_plan.plan.planfile import digest, write
+    from aegis_plan.plan.planfile import pieces
 
+    digest, parts = pieces(plan)
     try:
-        target.write_bytes(write(plan))
+        with target.open("wb") as file:
+            file.writelines(parts)
     except OSError as error:
         raise AegisError("file-not-written", "a file cannot be written", f"{target}: {error.strerror}") from None
-    return digest(plan)
+    return digest
 
 
 def _quoted(path: Path) -> str:

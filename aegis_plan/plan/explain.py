@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -47,7 +47,7 @@ class Explanation:
     def as_data(self) -> dict[str, Any]:
         """As JSON carries it."""
         shown = ("place", "of", "tier", "total", "total_known", "needs", "gates", "followers", "dependents", "beside")
-        data: dict[str, Any] = {"step": self.step.model_dump(mode="json"), "timing": asdict(self.timing)}
+        data: dict[str, Any] = {"step": self.step.model_dump(mode="json"), "timing": self.timing._asdict()}
         data |= {name: getattr(self, name) for name in (*shown, "same_resource", "rest_on", "undo")}
         data["timing"]["exact"] = self.timing.exact
         return data

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.documents.scalars import format_duration
 from aegis_plan.plan.plan import About, Forecast, PlanFinding
-from aegis_plan.plan.schedule import schedule, worst_length
+from aegis_plan.plan.schedule import endings, schedule, worst_length
 from aegis_plan.plan.serving import Serving, Subject, subjects
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.contract import Ask, RecoveryPoint
@@ -127,7 +127,7 @@ class Watch:
     def __init__(self, steps: Sequence[Step], parallel: int, elapsed: float | None, decide: float = 0.0) -> None:
         self._steps = {step.id: step for step in steps}
         self._usual = schedule(steps, parallel)
-        self._worst = schedule(steps, parallel, worst_length)
+        self._worst = endings(steps, parallel, worst_length) if any(step.estimate.worst for step in steps) else None
         self._elapsed = elapsed or 0.0
         self._since = "since the failure" if elapsed is not None else "from now"
         if decide > self._elapsed:
@@ -145,7 +145,7 @@ class Watch:
         evidence = _evidence([self._steps[name] for name in dict.fromkeys((*way, *unknown))])
         if not unknown:
             # With a limit of concurrency other lengths change the order, which can end a step sooner.
-            worst = max(self._worst.steps[name].end for name in after) + self._elapsed
+            worst = max(map(self._worst.__getitem__, after)) + self._elapsed if self._worst is not None else known
             basis = f"the longest way through the steps, {self._since}"
             measured = any(self._steps[name].estimate.worst is not None for name in way)
             shown = max(worst, known) if measured or worst > known else None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from aegis_plan.documents.digest import canonical
 from aegis_plan.errors import AegisError, StaleError
@@ -14,13 +16,67 @@ from aegis_plan.plan.plan import FORMAT, Plan
 
 def digest(plan: Plan) -> str:
     """SHA-256, hex, of the plan's canonical JSON."""
-    return hashlib.sha256(canonical(plan)).hexdigest()
+    return _hash(_pieces(plan))
+
+
+def pieces(plan: Plan) -> tuple[str, list[bytes]]:
+    """The digest, and the plan file in pieces: a large plan in one piece takes twice its memory."""
+    body = list(_pieces(plan))
+    digest = _hash(body)
+    return digest, [b'{"digest":"' + digest.encode() + b'","plan":', *body, b"}\n"]
+
+
+def _hash(body: Iterable[bytes]) -> str:
+    found = hashlib.sha256()
+    for piece in body:
+        found.update(piece)
+    return found.hexdigest()
+
+
+def _pieces(plan: Plan) -> Iterator[bytes]:
+    """`canonical` of the plan, without ever making it one tree of dictionaries."""
+    parts: dict[str, bytes | Iterable[bytes]] = {
+        "steps": _list(canonical(step) for step in plan.steps),
+        "snapshot": _object(
+            {
+                **_fields(plan.snapshot, {"stores"}),
+                "stores": _object({name: canonical(look) for name, look in plan.snapshot.stores.items()}),
+            }
+        ),
+        **_fields(plan, {"steps", "snapshot"}),
+    }
+    yield from _object(parts)
+
+
+def _list(items: Iterable[bytes]) -> Iterator[bytes]:
+    lead = b"["
+    for item in items:
+        yield lead + item
+        lead = b","
+    yield b"]" if lead == b"," else b"[]"
+
+
+def _fields(model: BaseModel, without: set[str]) -> dict[str, bytes]:
+    found = model.model_dump(mode="json", exclude=without)
+    return {name: json.dumps(value, **_FORM).encode() for name, value in found.items()}
+
+
+def _object(parts: Mapping[str, bytes | Iterable[bytes]]) -> Iterator[bytes]:
+    lead = b"{"
+    for name in sorted(parts):
+        part = parts[name]
+        yield lead + json.dumps(name, **_FORM).encode() + b":"
+        yield from (part,) if isinstance(part, bytes) else part
+        lead = b","
+    yield b"}" if lead == b"," else b"{}"
+
+
+_FORM: dict[str, Any] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False}
 
 
 def write(plan: Plan) -> bytes:
     """The bytes of the plan file. Same plan, same bytes."""
-    body = canonical(plan)
-    return b'{"digest":"' + hashlib.sha256(body).hexdigest().encode() + b'","plan":' + body + b"}\n"
+    return b"".join(pieces(plan)[1])
 
 
 def read(data: bytes) -> tuple[Plan, str]:
@@ -50,7 +106,7 @@ def read(data: bytes) -> tuple[Plan, str]:
             f"the plan asks for a reader of format {oldest}, this one reads up to {FORMAT}",
             "use the version that made it, or make the plan again with this one",
         )
-    form = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    form = json.dumps(body, **_FORM).encode("utf-8", "replace")
     if hashlib.sha256(form).hexdigest() != named:
         raise StaleError(
             "plan-altered",

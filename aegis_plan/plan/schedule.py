@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from aegis_plan.plan.course import Course, Graph, course, graph
 from aegis_plan.plan.plan import Plan
@@ -43,8 +43,7 @@ def _length(step: Step, seconds: float | None) -> tuple[float, bool]:
 Length = Callable[[Step], tuple[float, bool]]
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """One step in time, in seconds from the beginning of the run."""
 
     step: str
@@ -123,15 +122,15 @@ def schedule(plan: Plan | Sequence[Step], parallel: int | None = None, length: L
         known = not (late[at] or open_ended[at] or ahead[at])
         by, hold = bindings[at]
         timings[name] = Timing(
-            step=name,
-            begin=run.begin[at],
-            end=run.end[at],
-            late=late[at],
-            unknown=open_ended[at],
-            slack=max(0.0, finish[at] - run.end[at]) if known else None,
-            critical=at in on_path,
-            binding=ids[by] if by >= 0 else "",
-            hold=hold,
+            name,
+            run.begin[at],
+            run.end[at],
+            late[at],
+            open_ended[at],
+            max(0.0, finish[at] - run.end[at]) if known else None,
+            at in on_path,
+            ids[by] if by >= 0 else "",
+            hold,
         )
     return Schedule(
         steps=timings,
@@ -142,6 +141,12 @@ def schedule(plan: Plan | Sequence[Step], parallel: int | None = None, length: L
         parallel=limit,
         full=run.full,
     )
+
+
+def endings(steps: Sequence[Step], parallel: int, length: Length) -> dict[str, float]:
+    """When each step ends, and nothing else: for a second look with other lengths."""
+    net = graph(steps)
+    return dict(zip(net.ids, course(net, [length(step)[0] for step in steps], parallel).end, strict=False))
 
 
 def _late(net: Graph, run: Course, open_ended: list[bool], limit: int) -> list[tuple[str, ...]]:

@@ -169,15 +169,17 @@ def _step(step: Step, mine: StepState) -> StepResult:
 
 def _achieved(plan: Plan, steps: list[tuple[Step, StepState]], t0: datetime | None, basis: str) -> list[Achieved]:
     targets = {(one.subject, one.objective): one.target for one in plan.forecasts}
-    for step, _ in steps:
+    of_tier = {one.subject.split(" (")[0]: one.target for one in plan.forecasts if one.objective == "rto"}
+    of_subject: dict[str, list[tuple[Step, StepState]]] = {}
+    for step, state in steps:
+        of_subject.setdefault(step.subject, []).append((step, state))
         # An RTO is asked of a tier as a whole; everything in it is held against that.
-        for one in plan.forecasts:
-            if one.objective == "rto" and one.subject.split(" (")[0] == f"tier {step.tier}":
-                targets.setdefault((step.subject, "rto"), one.target)
+        if f"tier {step.tier}" in of_tier:
+            targets.setdefault((step.subject, "rto"), of_tier[f"tier {step.tier}"])
     subjects = list(dict.fromkeys(step.subject for step, _ in steps if step.subject and step.action in RESTORED))
     found = []
     for subject in subjects:
-        mine = [(step, state) for step, state in steps if step.subject == subject]
+        mine = of_subject[subject]
         end, proof = _restored(mine)
         seconds = None if end is None or t0 is None else max(0.0, (end - t0).total_seconds())
         found.append(

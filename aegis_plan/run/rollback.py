@@ -4,7 +4,7 @@ and what only this run could use before that. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aegis_plan.journal.file import Draft
 from aegis_plan.journal.replay import RunState
@@ -77,15 +77,23 @@ def barring(step: Step) -> bool:
     return not step.reversible and step.symbol not in ("+", "<=")
 
 
-def bound(plan: Plan, state: RunState, step: Step, marked: bool = False) -> bool:
+def removing(steps: Iterable[Step]) -> dict[str, list[Step]]:
+    """The steps that take something away for good, by subject: few, so that each outcome need not look at all steps."""
+    found: dict[str, list[Step]] = {}
+    for step in steps:
+        if _removes(step):
+            found.setdefault(step.subject, []).append(step)
+    return found
+
+
+def bound(removers: Mapping[str, Sequence[Step]], state: RunState, step: Step, marked: bool = False) -> bool:
     """Whether nothing but going on brings back what a step is about: something of its subject was removed for good, by
-    an earlier step or, where the attempt at hand left a mark (`marked`), by itself."""
+    an earlier step (one of the `removers`) or, where the attempt at hand left a mark (`marked`), by itself."""
     if step.on_error != "stop" or not step.subject:
         return False
     if marked and _removes(step):
         return True
-    mine = [other for other in plan.steps if other.subject == step.subject]
-    return any(removed(other, state) for other in mine)
+    return any(removed(other, state) for other in removers.get(step.subject, ()))
 
 
 def removed(step: Step, state: RunState) -> bool:

@@ -20,7 +20,7 @@ from aegis_plan.run.decide import MISSES, Decision, Situation, decide
 from aegis_plan.run.events import Event, EventKind, Tell, telling
 from aegis_plan.run.flight import Flight, trusted
 from aegis_plan.run.ready import Ready
-from aegis_plan.run.rollback import bound, given_up, next_undos, undo_order
+from aegis_plan.run.rollback import bound, given_up, next_undos, removing, undo_order
 from aegis_plan.run.skipped import met, over, skips
 
 
@@ -43,7 +43,7 @@ class Work:
         self._dispatcher, self._clock, self._tell = dispatcher, clock, tell
         self._epoch, self._may_begin, self._parallel = epoch, may_begin, parallel
         self.steps = {step.id: step for step in plan.steps}
-        self._bench = Workbench(plan, state.run)
+        self._bench, self._removers = Workbench(plan, state.run), removing(plan.steps)
         self._ledgers: dict[str, str] = {}
         self._away: dict[str, int] = {}
         self._unsent: dict[str, Verb] = {}
@@ -225,7 +225,7 @@ class Work:
         """A step that could not even be made into an attempt."""
         if verb != "act" or mine.numbers:
             return [Draft("asked", step.id, {"question": f"{error.summary}: {error.detail}"})]
-        if bound(self.plan, self.state, step):
+        if bound(self._removers, self.state, step):
             why = f"it could not be sent, and what was before it cannot be put back: {error.summary}: {error.detail}"
             held = {"decision": "hold", "why": why, "next": verb, "delay": 0.0, "held": True}
             return [Draft("decided", step.id, held)]
@@ -287,7 +287,7 @@ class Work:
                 doubts=counts[2],
                 stopping=bool(self.state.stopping),
                 orphaned=orphaned,
-                bound=not undoing and bound(self.plan, self.state, step, bool(outcome.marks)),
+                bound=not undoing and bound(self._removers, self.state, step, bool(outcome.marks)),
             )
         )
         return self._carry_out(step, decision, outcome)

@@ -26,7 +26,13 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     starts()
     # Each in a process of its own, so that its memory is its own.
-    for module, words in (("executor", []), ("planning", []), ("catalog", ["3000"]), ("postgresql", sys.argv[1:])):
+    for module, words in (
+        ("executor", []),
+        ("planning", []),
+        ("beside", []),
+        ("catalog", ["3000"]),
+        ("postgresql", sys.argv[1:]),
+    ):
         subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], cwd=ROOT, check=True)
 
 

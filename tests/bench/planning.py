@@ -10,11 +10,11 @@ import resource
 import sys
 import time
 
+from aegis_plan.cli.planning import plan_from
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot, StoreLook, store_facts
 from aegis_plan.plan import planfile
 from aegis_plan.plan.plan import Intent
-from aegis_plan.plan.recover import plan_recovery
 from tests.plan.world import a_range, a_set, documents, member, shelf, snapshot
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     made, seen = world(count)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     begun, used = time.perf_counter(), time.process_time()
-    plan = plan_recovery(made, seen, Intent(kind="recover", scenario="all-lost", to="latest"), "d", "bench")
+    plan = plan_from(made, "d", Intent(kind="recover", scenario="all-lost", to="latest"), seen, "bench")
     wall, cpu = time.perf_counter() - begun, time.process_time() - used
     begun = time.perf_counter()
     data = planfile.write(plan)
