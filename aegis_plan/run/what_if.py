@@ -177,7 +177,8 @@ def _play(plan: Plan, failing: Step) -> RunState:
             return state
         due = work.next_due()
         moments = [stage.ends[flight.attempt.key] for flight in work.flights.values()]
-        if due is not None:
+        # What is due and was not sent waits for room: only the end of something makes that.
+        if due is not None and (due > 0 or not moments):
             moments.append(clock.time + due + _HAIR)
         if not moments:
             return state
