@@ -70,8 +70,8 @@ def command(
     found = answers(plan, fails, down)
     digest = write_plan(plan, out) if out else ""
     if as_json or json_into:
-        told = {name: answer.as_data() for name, answer in found.items()}
-        for line in plan_events(plan, digest, told):
+        answered = {name: answer.as_data() for name, answer in found.items()}
+        for line in plan_events(plan, digest, answered):
             if json_into:
                 json_into.write(line + "\n")
             if as_json:

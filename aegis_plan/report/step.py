@@ -8,7 +8,7 @@ from rich.text import Text
 from aegis_plan.plan.explain import Explanation
 from aegis_plan.plan.schedule import Timing
 from aegis_plan.plan.step import Fact
-from aegis_plan.report.plan import MEANINGS
+from aegis_plan.report.gist import MEANINGS
 from aegis_plan.report.terminal import indented, letters, span
 
 _COLUMN = 16
