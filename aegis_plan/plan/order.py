@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 
 from aegis_plan.errors import AegisError
+from aegis_plan.plan.course import graph
 from aegis_plan.plan.step import PHASES, Step
 
 _PHASE = {phase: index for index, phase in enumerate(PHASES)}
@@ -52,4 +53,27 @@ def ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
             f"none of these can be first: {', '.join(circle[:8])}",
             "take one of their 'needs' out of the documents",
         )
+    _check_gates(done)
     return tuple(done)
+
+
+def _check_gates(steps: Sequence[Step]) -> None:
+    """Raises `steps-in-circle` where a gate waits for a step that waits for the gate: nothing of that could begin."""
+    net = graph(steps)
+    waiting = [len(needs) for needs in net.needs]
+    free = [at for at, count in enumerate(waiting) if not count]
+    while free:
+        for held in net.holds[free.pop()]:
+            waiting[held] -= 1
+            if not waiting[held]:
+                free.append(held)
+    stuck = [steps[at] for at in range(net.steps) if waiting[at]]
+    if stuck:
+        lowest = max(stuck, key=lambda step: step.tier)
+        raise AegisError(
+            "steps-in-circle",
+            "steps wait for each other",
+            f"{lowest.id} waits for the health gates of more critical tiers, and one of those needs it; none of these "
+            f"can be first: {', '.join(step.id for step in stuck[:8])}",
+            f"give what {lowest.subject or lowest.id} is to the tier of its most critical user",
+        )

@@ -75,7 +75,7 @@ def service_steps(
         service = documents.services[name]
         site = next((site for site in service.runs_at if site not in sites_down), home)
         needs = [accepted[used] for used in service.uses if used in accepted]
-        needs += [last[used] for used in _through(documents, service.uses, last) if last[used]]
+        needs += _through(documents, service.uses, last, accepted)
         declared = (f"services/{name}", f"sites/{site}")
         if service.managed_by:
             if service.health is None:
@@ -156,20 +156,24 @@ def _managed(name: str, other: str, site: str, tier: int, needs: Sequence[str], 
     )
 
 
-def _through(documents: Documents, uses: Sequence[str], last: Mapping[str, str]) -> list[str]:
-    """Used services that have a step, looking through those that have none."""
-    found: list[str] = []
+def _through(
+    documents: Documents, uses: Sequence[str], last: Mapping[str, str], accepted: Mapping[str, str]
+) -> list[str]:
+    """The last steps of used services, looking through those that have none to what they use, stores among it."""
+    found: dict[str, str] = {}
     waiting, seen = list(uses), set()
     while waiting:
         name = waiting.pop()
+        if name in accepted:
+            found[name] = accepted[name]
         if name in seen or name not in last:
             continue
         seen.add(name)
         if last[name]:
-            found.append(name)
+            found[name] = last[name]
         else:
             waiting.extend(documents.services[name].uses)
-    return sorted(found)
+    return [found[name] for name in sorted(found)]
 
 
 def own_steps(

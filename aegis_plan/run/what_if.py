@@ -16,7 +16,7 @@ from aegis_plan.journal.entry import Entry
 from aegis_plan.journal.file import Draft
 from aegis_plan.journal.replay import RunState
 from aegis_plan.plan.plan import Plan
-from aegis_plan.plan.schedule import expected_length
+from aegis_plan.plan.schedule import expected_length, schedule
 from aegis_plan.plan.serving import serving_of, subjects
 from aegis_plan.plan.step import Step
 from aegis_plan.run.result import conclude
@@ -141,24 +141,19 @@ def _word(step: Step, state: RunState) -> str:
 
 def _back(plan: Plan, state: RunState) -> Iterable[Back]:
     planned = {(one.subject, one.objective): one.expected for one in plan.forecasts}
-    begun = plan.made_at
-    elapsed = 0.0
-    if plan.intent.failed_at:
-        elapsed = max(0.0, (plan.made_at - _moment(plan.intent.failed_at)).total_seconds())
+    times = schedule(plan).steps
     for one in subjects(plan.documents, plan.steps, serving_of(plan)):
         before = planned.get((one.name, "rto"))
-        ends = [state.step(step).ended for step in one.after if state.step(step).state == "done"]
+        ends = [ended for step in one.after if state.step(step).state == "done" and (ended := state.step(step).ended)]
         down = len(ends) < len(one.after)
-        last = max((end for end in ends if end is not None), default=begun)
-        then = None if down or before is None else (last - begun).total_seconds() + elapsed
+        then = before
+        if down:
+            then = None
+        elif before is not None and ends:
+            # Whatever else the forecast counts in, such as the time of deciding, stays as it is.
+            last = (max(ends) - plan.made_at).total_seconds()
+            then = before + last - max(times[step].end for step in one.after)
         yield Back(one.about, one.name, one.tier, before, then, down)
-
-
-def _moment(text: str) -> datetime:
-    from datetime import UTC
-
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _play(plan: Plan, failing: Step) -> RunState:
@@ -177,7 +172,8 @@ def _play(plan: Plan, failing: Step) -> RunState:
             return state
         due = work.next_due()
         moments = [stage.ends[flight.attempt.key] for flight in work.flights.values()]
-        if due is not None:
+        # What is due and was not sent waits for room: only the end of something makes that.
+        if due is not None and (due > 0 or not moments):
             moments.append(clock.time + due + _HAIR)
         if not moments:
             return state

@@ -20,8 +20,8 @@ from tests.bench.measure import measured
 from tests.bench.planning import world
 
 INTENT = Intent(kind="recover", scenario="all-lost", to="latest")
-_A_STORE = 11
-"""Steps that bring a store and its service back."""
+_STORES, _A_STORE = 20, 9
+"""Stores, and steps that bring one back; the other steps start services and wait for their health."""
 
 
 def planned(folder: Path) -> None:
@@ -50,7 +50,7 @@ def main() -> None:
         return
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     tool = shutil.which("tofu") or shutil.which("terraform")
-    made, seen = world(-(-steps // _A_STORE))
+    made, seen = world(_STORES, (steps - _STORES * _A_STORE) // 2, woven=3)
     plan = plan_from(made, "d", INTENT, seen, "bench")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

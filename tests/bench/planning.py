@@ -9,6 +9,7 @@ import os
 import resource
 import sys
 import time
+from random import Random
 
 from aegis_plan.cli.planning import plan_from
 from aegis_plan.documents.model import Documents
@@ -18,15 +19,24 @@ from aegis_plan.plan.plan import Intent
 from tests.plan.world import a_range, a_set, documents, member, shelf, snapshot
 
 
-def world(count: int) -> tuple[Documents, Snapshot]:
-    """Each store was lost with its server, and has a full with two ranges of log in two repositories."""
+def world(count: int, services: int = 0, woven: int = 0) -> tuple[Documents, Snapshot]:
+    """Each store was lost with its server, and has a full with two ranges of log in two repositories. Each service (as
+    many as stores, unless told otherwise) uses one store and `woven` of the services before it."""
+    dice, services = Random(1), services or count
     one = documents().model_dump(mode="json", by_alias=True, exclude_unset=True)
     store, service = one["stores"]["policy-db"], one["services"]["auth"]
     names = [f"db-{number:04d}" for number in range(count)]
     one["stores"] = dict.fromkeys(names, store)
     one["services"] = {
-        f"service-{number:04d}": {**service, "tier": 1 + number % 2, "uses": [name]}
-        for number, name in enumerate(names)
+        f"service-{number:04d}": {
+            **service,
+            "tier": 1 + 2 * number // services,
+            "uses": [
+                names[number % count],
+                *(f"service-{dice.randrange(number):04d}" for _ in range(woven if number else 0)),
+            ],
+        }
+        for number in range(services)
     }
     one["scenarios"] = {"all-lost": {"disruption": "store", "affects": {"stores": names}}}
     looks = []
