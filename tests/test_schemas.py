@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from aegis_plan.cli.generated import files
-from aegis_plan.documents import schema
+from aegis_plan.documents import reference, schema
 
 ROOT = Path(__file__).parent.parent
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -123,3 +123,34 @@ def test_keys_are_described() -> None:
     assert "site daemon" in made["$defs"]["LogBackup"]["properties"]["stream"]["description"]
     assert "server" in made["$defs"]["PostgresqlServer"]["properties"]["log_file"]["description"]
     assert json.loads(schema.text()) == made
+
+
+MANUAL = ROOT / "aegis_plan" / "docs" / "manual"
+EXAMPLES = [
+    (page.name, block)
+    for page in (MANUAL / "documents.md", MANUAL / "scenarios.md")
+    for block in re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    if not block.startswith("#")
+]
+
+
+@pytest.mark.parametrize(("page", "text"), EXAMPLES)
+def test_the_examples_of_the_manual_fit_the_schema(page: str, text: str) -> None:
+    made = schema.schema()
+    assert refusals({"aegis": "v1", **YAML(typ="safe").load(text)}, made, made) == []
+
+
+def test_the_manual_has_an_example_of_every_section() -> None:
+    found = {section for _, text in EXAMPLES for section in YAML(typ="safe").load(text)}
+    told = (MANUAL / "documents.md").read_text(encoding="utf-8")
+    assert set(schema.schema()["properties"]) - {"aegis", "required_version"} <= found
+    assert "`required_version:" in told
+
+
+def test_every_key_is_on_the_reference_page() -> None:
+    page = reference.page()
+    assert len(reference.keys()) > 100
+    assert [
+        key for key in sorted(reference.keys()) if not re.search(rf"`{key}`|\\*\\*{key}\\*\\*|## {key}$", page, re.M)
+    ] == []
+    assert [line for line in page.splitlines() if line.startswith("| `") and line.endswith("|  |")] == []

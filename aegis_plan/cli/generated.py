@@ -14,13 +14,14 @@ _PAGES = "aegis_plan/docs/manual"
 
 def files() -> dict[str, Callable[[], str]]:
     """Path within the repository to what makes its text."""
-    from aegis_plan.documents import schema
+    from aegis_plan.documents import reference, schema
     from aegis_plan.report import schema as output
 
     return {
         schema.FILE: schema.text,
         output.EVENTS_FILE: output.events_text,
         output.PLAN_FILE: output.plan_text,
+        f"{_PAGES}/reference-documents.md": reference.page,
         f"{_PAGES}/reference-commands.md": commands,
         f"{_PAGES}/reference-steps.md": steps,
         f"{_PAGES}/reference-codes.md": codes,

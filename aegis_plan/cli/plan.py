@@ -87,9 +87,9 @@ def command(
     elif not as_json and not told:
         console = session.console()
         show_plan(plan, console)
-        if out and not plan.blocked:
+        if out:
             console.print(f"\nSaved to {out}, digest {digest[:12]}.", soft_wrap=True)
-            if not os.environ.get("AEGIS_IN_AUTOMATION"):
+            if not plan.blocked and not os.environ.get("AEGIS_IN_AUTOMATION"):
                 console.print(f"Apply it with: aegis apply {_quoted(out)}", soft_wrap=True)
     return exit_code(plan, detailed_exitcode)
 

@@ -62,13 +62,16 @@ def _taken(model: type[BaseModel]) -> dict[str, Any]:
     for module in modules:
         if module is not None:
             described.update(_descriptions(inspect.getsource(module)))
+    inherited = {kind.__name__: [base.__name__ for base in kind.__mro__] for kind in _models(model)}
     for name, definition in (*made.get("$defs", {}).items(), (model.__name__, made)):
         if definition.get("description", "") == (inspect.getdoc(Section) or ""):
             definition.pop("description", None)
         for field, content in definition.get("properties", {}).items():
             content.pop("title", None)
-            if field in described.get(name, {}):
-                content["description"] = described[name][field]
+            for place in inherited.get(name, (name,)):
+                if field in described.get(place, {}):
+                    content["description"] = described[place][field]
+                    break
     return made
 
 

@@ -27,6 +27,8 @@ def show_step(found: Explanation, out: Console) -> None:
             indented(out, Text(letters(out, text), style=style), _COLUMN, Text(f"  {label}", style="quiet"))
 
     row("why", step.reason)
+    if not step.built:
+        row("not built", "nothing does this yet: a plan with it cannot be applied")
     row("where", f"step {found.place} of {found.of}, {found.tier}, phase {step.phase}, at {step.site}")
     row("does", f"{MEANINGS[step.symbol]} ({step.action})" + (f" {step.subject}" if step.subject else ""))
     row("time", found.rest_on)

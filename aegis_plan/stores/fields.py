@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from aegis_plan.documents.model import Section, Store
 from aegis_plan.documents.scalars import Duration
@@ -18,10 +17,11 @@ class Control(Section):
     """Commands that start, stop and query a server, where neither systemd nor pg_ctl does."""
 
     start: tuple[str, ...]
+    """A program with its arguments."""
     stop: tuple[str, ...]
     status: tuple[str, ...]
     """Exit code 0: it runs; 3: it does not."""
-    timeout: Duration = timedelta(minutes=1)
+    timeout: Duration = Field(default="1m", validate_default=True)
     """How long each command may take, and how long after it the server may take to be there or gone."""
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from aegis_plan.catalog.holding import Shelf
+from aegis_plan.cli.posture import posture_of
 from aegis_plan.documents.model import Documents, Store
-from aegis_plan.observe.snapshot import Snapshot
+from aegis_plan.observe.snapshot import Snapshot, StoreLook
 from aegis_plan.plan.backup import plan_backup
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.planfile import read, write
 from aegis_plan.plan.protect import plan_protection
 from aegis_plan.plan.recover import plan_recovery
+from aegis_plan.report.plan import summary
 from aegis_plan.stores.specs import spec
 from tests.plan.world import documents, shelf, snapshot
 
@@ -106,3 +109,21 @@ def test_their_fields_are_checked() -> None:
     assert problems(VECTORS, collections=("1st",)) == ["members.seoul-1.server.collections"]
     logged = {**GRAPH, "backup": {**GRAPH["backup"], "log": {"schedule": "* * * * *"}}}
     assert problems(logged) == ["backup.log"]
+
+
+def test_a_store_that_nothing_can_back_up_never_looks_protected() -> None:
+    plain = three().model_dump(mode="json")
+    plain["stores"] = {"graph": GRAPH}
+    plain["services"]["auth"]["uses"] = ["graph"]
+    plain["scenarios"] = {}
+    made = Documents.model_validate(plain)
+    looked = plan_protection(made, Snapshot(taken_at=seen().taken_at), "d", "t")
+    assert looked.steps == ()
+    assert "graph is NOT protected" in summary(looked)
+    world = Snapshot(
+        taken_at=seen().taken_at, stores={"graph": StoreLook(store="graph", members=(), shelf=Shelf(store="graph"))}
+    )
+    posture = posture_of(made, world, looked)
+    assert [store.state for store in posture.stores] == ["unprotected"]
+    assert "this version cannot back this store up" in posture.stores[0].reasons
+    assert posture.breached

@@ -4,6 +4,7 @@ that is a server of its own."""
 from __future__ import annotations
 
 import pwd
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -148,6 +149,12 @@ def test_a_replica_that_moves_on_makes_no_plan_stale(protected: World) -> None:
     with standby(world) as other:
         status = world.ok("status")
         assert "replica" in status.text
+        over = world.aegis("plan", "--store", "policy-db", "--strategy", "failover", "--out", "over.plan")
+        assert over.code == 1, over.text
+        assert "make seoul-2 the primary of policy-db" in over.text
+        assert re.search(r"seoul-2 is a replica \d+ (s|min) behind", " ".join(over.text.split())), over.text
+        assert "not built yet" in over.text
+        assert "plan-blocked" in world.aegis("apply", "-y", "over.plan").text
         moment = world.sql("SELECT clock_timestamp()")[0][0]
         world.insert(20, "third")
         world.ok("backup", "policy-db", "--log", "-y")

@@ -13,7 +13,9 @@ from aegis_plan.documents.scalars import Flag, Name, Size
 class LocalRepository(Section):
     kind: Literal["local"]
     site: Name
+    """The site whose host has the folder."""
     path: str
+    """The folder."""
     clean_up_after_copies: int | None = Field(default=None, ge=1)
     """The local copy of a set is removed once so many others are proved."""
 
@@ -21,17 +23,27 @@ class LocalRepository(Section):
 class S3Repository(Section):
     kind: Literal["s3"]
     bucket: str
+    """Name of the bucket."""
     prefix: str = ""
+    """What every key begins with."""
     region: str = ""
+    """Region of the bucket."""
     endpoint: str = ""
+    """Address of the server, where it is not AWS."""
     site: Name | None = None
+    """Where it stands, so that a plan knows what is lost with a site."""
     access_key: str = ""
+    """A secret reference; default the SDK's own chain."""
     secret_key: str = ""
-    """Secret references; default the SDK's own chain."""
+    """A secret reference; default the SDK's own chain."""
     checksums: Literal["when_supported", "when_required"] = "when_supported"
+    """`when_required` for servers that refuse the newer checksums."""
     path_style: Flag | None = None
+    """Whether the bucket stands in the path and not in the name of the host."""
     part_size: Size = Field(default="16MiB", validate_default=True)
+    """Size of the parts of one upload."""
     ca: str = ""
+    """File with the certificates that are trusted."""
 
 
 class AzureRepository(Section):
@@ -39,16 +51,21 @@ class AzureRepository(Section):
 
     kind: Literal["azure"]
     container: str
+    """Name of the container."""
     account: str = ""
     """Name of the storage account; its address follows from it."""
     endpoint: str = ""
     """Address of the blob service, where it is not Azure's own."""
     prefix: str = ""
+    """What every name begins with."""
     site: Name | None = None
+    """Where it stands, so that a plan knows what is lost with a site."""
     connection: str = ""
     """A secret reference to a connection string or a SAS address; default the SDK's own chain."""
     part_size: Size = Field(default="16MiB", validate_default=True)
+    """Size of the blocks of one upload."""
     ca: str = ""
+    """File with the certificates that are trusted."""
 
 
 Repository = Annotated[LocalRepository | S3Repository | AzureRepository, Field(discriminator="kind")]
@@ -66,6 +83,7 @@ class Sealing(Section):
     host_recipients: dict[Name, str] = Field(default_factory=dict)
     """Site to the age recipient of its host, for what the next backup needs to read."""
     minimum_copies: int = Field(default=1, ge=1)
+    """How many repositories have to hold a backup for it to count."""
 
     @property
     def believed(self) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ class Role(Section):
     """A role of the response team; steps name it as `approve` and `by`, services as `owner`."""
 
     title: str = ""
+    """What people call it."""
     people: tuple[str, ...] = ()
     """Who holds it, the first to be called first."""
     channels: tuple[Name, ...] = ()
@@ -41,6 +42,7 @@ class Drill(Section):
     """A rehearsal on a schedule, in isolation, with a report."""
 
     kind: Literal["failover", "restore", "full"]
+    """What is rehearsed."""
     scenario: Name | None = None
     """The scenario that is rehearsed."""
     stores: tuple[Name, ...] = ()
@@ -69,18 +71,23 @@ class Escalation(Section):
     recover: Name | None = None
     """The scenario whose recovery begins by itself, where `automatic` says so."""
     automatic: Flag = False
+    """Whether nobody is asked first."""
 
 
 class Monitor(Section):
     """Something that is looked at all the time."""
 
     kind: Literal["infrastructure", "database", "application", "network"]
+    """What is looked at, and how."""
     watches: tuple[Name, ...] = ()
     """Sites, stores and services; default all that the kind fits."""
     every: Duration = Field(default="30s", validate_default=True)
+    """Pause between two looks."""
     after_error: Duration = Field(default="60s", validate_default=True)
     """Pause after an error of the monitor itself."""
     failures: int = Field(default=3, ge=1)
     """Looks in a row that have to fail before it is believed."""
     critical: Escalation = Escalation()
+    """When the risk is critical."""
     high: Escalation = Escalation()
+    """When the risk is high."""

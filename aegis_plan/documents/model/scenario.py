@@ -12,49 +12,72 @@ from aegis_plan.documents.scalars import Duration, Name
 
 class Affects(Section):
     sites: tuple[Name, ...] = ()
+    """Sites; with `disruption: site` everything there is lost."""
     stores: tuple[Name, ...] = ()
+    """Stores whose data is lost or spoiled."""
     services: tuple[Name, ...] = ()
+    """Services that are down."""
 
 
 class OwnStep(Section):
     """A step of one's own, hung on a phase of a scenario."""
 
     run: tuple[str, ...] | None = None
+    """A program with its arguments."""
     manual: str | None = None
     """What a person has to do."""
     by: Name | None = None
     """Role of the team that does it, for a manual step."""
     site: Name | None = None
+    """Where it runs; default where the first store comes back."""
     tier: int = 0
+    """Default: before all tiers for `declare` and `isolate`, else with the last one."""
     needs: tuple[Name, ...] = ()
+    """Steps of this scenario, services or stores that come first."""
     undo: tuple[str, ...] | None = None
+    """A command that takes it back."""
     probe: tuple[str, ...] | None = None
     """A command that ends with 0 when the effect is there and 1 when it is not."""
     approve: str | None = None
     """Role of the team that is asked right before it."""
     timeout: Duration = Field(default="1h", validate_default=True)
+    """How long it may take."""
     estimate: Duration | None = None
     """How long it is expected to take, until that was measured."""
     on_error: Literal["stop", "continue"] = "stop"
+    """Whether the run goes on when it fails."""
     run_as: str | None = None
+    """The user of the host as whom it runs."""
 
 
 class Steps(Section):
     declare: dict[Name, OwnStep] = Field(default_factory=dict)
+    """Calling people out, assessing, deciding; before anything is touched."""
     isolate: dict[Name, OwnStep] = Field(default_factory=dict)
+    """Cutting off what is infected or lost; before anything is touched."""
     data: dict[Name, OwnStep] = Field(default_factory=dict)
+    """Beside the restore of the stores."""
     services: dict[Name, OwnStep] = Field(default_factory=dict)
+    """Beside the start of the services."""
     verify: dict[Name, OwnStep] = Field(default_factory=dict)
+    """Once the services are back."""
     traffic: dict[Name, OwnStep] = Field(default_factory=dict)
+    """Leading people to what is back."""
     notify: dict[Name, OwnStep] = Field(default_factory=dict)
+    """Telling people."""
 
 
 class Scenario(Section):
     description: str = ""
+    """What happens, in a sentence."""
     disruption: Literal["host", "zone", "site", "store", "logical", "ransomware"]
+    """What kind of disaster it is; it decides what counts as lost and whether a replica is of use."""
     severity: Literal["critical", "high", "medium", "low"] = "critical"
+    """How grave it is."""
     affects: Affects = Affects()
+    """What it takes away."""
     strategy: Literal["restore", "failover", "partial", "auto"] = "restore"
+    """How one comes back; `aegis help scenarios`."""
     expect: Objectives = Objectives()
     """What this scenario may take and lose; more than the objectives is a breach of them."""
     best: Objectives = Objectives()
@@ -68,3 +91,4 @@ class Scenario(Section):
     commander: Name | None = None
     """Role of the team that leads it."""
     steps: Steps = Steps()
+    """Steps that only your people and scripts can do, by phase."""

@@ -30,10 +30,13 @@ class Command(Section):
     """A program with its arguments; no shell."""
 
     command: tuple[str, ...]
+    """The program and its arguments."""
     timeout: Duration = Field(default="10m", validate_default=True)
+    """How long it may take."""
     estimate: Duration | None = None
     """How long it is expected to take, until that was measured."""
     run_as: str | None = None
+    """The user of the host as whom it runs."""
 
 
 EXPERIMENTAL = {

@@ -30,9 +30,13 @@ class LogBackup(BackupKind):
 
 class Backup(Section):
     repositories: tuple[Name, ...]
+    """Where every set goes, to all at once."""
     full: BackupKind | None = None
+    """Everything."""
     incremental: BackupKind | None = None
+    """What changed since the set before."""
     log: LogBackup | None = None
+    """What is written in between, so that any moment can be reached."""
     from_member: Name | None = None
     """Which member is read; default the primary."""
     compression: int = Field(default=3, ge=-7, le=19)
@@ -46,6 +50,7 @@ class Member(Section):
     engine's own fields, checked by its `spec.py`."""
 
     site: Name
+    """Where it runs."""
     connection: str = ""
     """A secret reference, or a connection string without a password."""
     server: dict[str, Any] = Field(default_factory=dict)
@@ -61,11 +66,13 @@ class Heartbeat(Section):
     query: str
     """Returns one timestamp with time zone."""
     database: str = ""
+    """The database that is asked; default that of the connection."""
 
 
 class Store(Section):
     engine: Name
     members: dict[Name, Member]
+    """Its servers."""
     preferred: Name | None = None
     """The member that should be the primary; moving back is always a plan of its own."""
     formerly: tuple[Name, ...] = ()
@@ -73,7 +80,9 @@ class Store(Section):
     managed_by: str = ""
     """What else starts, stops and promotes its servers, such as Patroni; a plan says that it has to be paused."""
     backup: Backup | None = None
+    """What is backed up when, where to, and how long it is kept."""
     heartbeat: Heartbeat | None = None
+    """How the time of restored data is found."""
     keep_old_data: str = "beside"
     """What becomes of the data directory that a restore replaces: kept `beside`, moved to this absolute path, or not
     kept (`no`)."""

@@ -12,9 +12,11 @@ from aegis_plan.documents.scalars import Duration, Name
 
 class System(Section):
     name: Name
+    """Name of the whole system; it stands in the keys of every backup."""
     timezone: str = "UTC"
     """A name of the IANA time zone database; schedules and times without an offset are read in it."""
     objectives: Objectives = Objectives()
+    """What is promised for everything that says nothing of its own."""
 
 
 class State(Section):
@@ -23,12 +25,16 @@ class State(Section):
     authority: Name
     """The repository that keeps them; it should survive the disaster."""
     mirrors: tuple[Name, ...] = ()
+    """Repositories that keep copies of journals and used plans."""
 
 
 class Tier(Section):
     name: Name
+    """A word for it, such as `critical`."""
     rto: Duration | None = None
+    """Longest time until its services are back; default the system's."""
     rpo: Duration | None = None
+    """Most data, in time, that its stores may lose; default the system's."""
 
 
 class Reach(Section):
@@ -44,9 +50,11 @@ def _reached(value: Any) -> str:
 
 class Site(Section):
     role: Literal["primary", "standby"] = "primary"
+    """`standby`: it takes over when a primary site is lost."""
     reach: Annotated[
         Annotated[Literal["local"], Tag("local")] | Annotated[Reach, Tag("ssh")], Discriminator(_reached)
     ] = "local"
+    """`local`: commands run on that very host."""
     file: str = ""
     """The site file on that host; default `/etc/aegis/<site>.yaml`. A relative path counts from the documents."""
     formerly: tuple[Name, ...] = ()
@@ -60,3 +68,4 @@ class Variable(Section):
     """Without one it has to be set by `--var`, `--var-file` or the environment. In what was loaded: the value that was
     used."""
     description: str = ""
+    """What it is for."""

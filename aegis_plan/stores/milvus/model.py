@@ -16,8 +16,10 @@ class Server(Section):
     token: str = ""
     """A secret reference to `user:password` or an API key."""
     database: str = "default"
+    """The database whose collections are backed up."""
     collections: tuple[str, ...] = ()
     """What is backed up; default every collection of the database."""
     run_as: str | None = None
+    """The user of the host as whom it runs."""
     control: str | Control = ""
     """`systemd:<unit>`, or commands; empty: something else starts and stops it."""

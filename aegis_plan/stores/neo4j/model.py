@@ -18,13 +18,16 @@ class Server(Section):
     admin: str = ""
     """Path of neo4j-admin; default `bin/neo4j-admin` below home."""
     run_as: str | None = None
+    """The user of the host as whom it runs."""
     control: str | Control = "neo4j"
     """`neo4j` (the program below home), `systemd:<unit>`, or commands."""
     edition: Literal["community", "enterprise"] = "community"
+    """What it can do: `community` has no online backup of its own."""
     databases: tuple[str, ...] = ("neo4j",)
     """What is backed up; the database `system`, with users and roles, always goes with them."""
     backup_by: Literal["export", "dump"] = "export"
     """`export` reads through Bolt while it serves, `dump` stops the server and is exact."""
     user: str = "neo4j"
+    """As whom Bolt is spoken."""
     password: str = ""
     """A secret reference."""

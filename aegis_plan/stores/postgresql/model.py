@@ -22,9 +22,11 @@ class Server(Section):
     """`members.<name>.server` of a PostgreSQL store: what its host needs for a restore."""
 
     data_directory: str
+    """Where its data lies on its host."""
     binaries: str
     """Folder of `postgres`, `pg_ctl`, `pg_controldata` of the same major version."""
     run_as: str | None = None
+    """The user of the host as whom it runs."""
     control: str | Control = "pg_ctl"
     """`pg_ctl`, `systemd:<unit>`, or commands."""
     log_file: str | None = None
@@ -32,6 +34,7 @@ class Server(Section):
     options: str = ""
     """Extra command-line options for pg_ctl start (`-o`)."""
     socket_directory: str | None = None
+    """Where its socket lies after a restore, when its configuration does not say it."""
     port: int | None = None
     """Where the server listens after a restore, when its configuration does not say it."""
 
