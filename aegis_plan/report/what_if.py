@@ -52,7 +52,7 @@ def show_failure(plan: Plan, found: Failure, out: Console) -> None:
 def _back(one: Back) -> str:
     if one.down:
         return f"{one.subject}: not in this run (planned {span(one.planned)})"
-    if one.then == one.planned:
+    if span(one.then) == span(one.planned):
         return f"{one.subject}: {span(one.planned)}, as planned"
     return f"{one.subject}: {span(one.then)} (planned {span(one.planned)})"
 
