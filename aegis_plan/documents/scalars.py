@@ -24,6 +24,7 @@ _SIZES = {
 }  # fmt: skip
 _LONGEST = 64
 """No number that means something is longer; a longer one would overflow."""
+_LONGEST_SECONDS = 1000 * 365.25 * 86_400
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 
 
@@ -40,10 +41,10 @@ def parse_duration(text: str) -> timedelta:
         position = match.end()
     if position == 0 or position < len(text):
         raise ValueError("not a duration; write a number and a unit, such as 15m, 4h, 1h30m or 4 weeks")
-    try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
-        raise ValueError("longer than any time span that can be counted") from None
+    # Beyond this sums of a few could no longer be counted.
+    if not seconds <= _LONGEST_SECONDS:
+        raise ValueError("longer than any time span that can be counted")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(span: timedelta) -> str:
@@ -103,6 +104,12 @@ def _name(value: Any) -> Any:
     return value
 
 
+def _reason(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("write the reason, so that whoever reads it later can judge it")
+    return value
+
+
 def _schedule(value: Any) -> Any:
     from cronsim import CronSim, CronSimError
 
@@ -135,3 +142,4 @@ Percentage = Annotated[
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 Name = Annotated[str, BeforeValidator(_name)]
 Schedule = Annotated[str, BeforeValidator(_schedule)]
+Reason = Annotated[str, BeforeValidator(_reason)]
