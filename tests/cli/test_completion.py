@@ -16,7 +16,7 @@ WANTED = {
     "aegis plan --site-down b": "busan",
     "aegis restore policy-db --member s": "seoul-1",
     "aegis unlock policy-db/l": "policy-db/log",
-    "aegis -C plans/aegis backup p": "policy-db",
+    "aegis -C ../aegis-clean backup p": "policy-db",
 }
 _BASH = """
 source <(aegis completion bash)
@@ -36,7 +36,9 @@ def run(shell: str, script: str, *arguments: str) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = [shell, "-c", script, *([shell] if arguments else []), *arguments]
     environment = {**os.environ, "PATH": path}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT / "plans" / "aegis", env=environment, capture_output=True, text=True, check=False
+    )
     return done.stdout
 
 

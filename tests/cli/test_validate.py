@@ -69,3 +69,13 @@ def test_marks_stand_below_wide_letters_and_in_long_lines(
         assert cell_len(above) <= 60
         assert cell_len(above[: above.index(value)]) == below.index("^")
         assert below.count("^") == 2
+
+
+def test_several_systems_are_not_read_as_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent.parent.parent)
+    assert main(["validate"]) == 64
+    assert "systems-several" in (told := capsys.readouterr().err)
+    assert "plans/aegis" in told
+    assert main(["validate", "plans/aegis-clean"]) == 0

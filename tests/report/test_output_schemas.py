@@ -42,7 +42,7 @@ def lines_of(text: str) -> list[dict[str, Any]]:
 def test_plans_of_the_example(
     scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(ROOT / "plans" / "aegis")
     saved, into = tmp_path / "a.plan", tmp_path / "events"
     arguments = ["plan", "--scenario", scenario, "--json", "--json-into", str(into), "--out", str(saved)]
     main([*arguments, "--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md")])
