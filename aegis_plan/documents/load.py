@@ -7,16 +7,18 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from aegis_plan.documents import names, required, sense, shape, template, variables
 from aegis_plan.documents.digest import digest
-from aegis_plan.documents.model import EXPERIMENTAL, Documents
+from aegis_plan.documents.model import Documents
 from aegis_plan.documents.nearest import Nearest
 from aegis_plan.documents.source import MAXIMUM_BYTES, parse
-from aegis_plan.documents.tree import Node, dotted
+from aegis_plan.documents.tree import Node
 from aegis_plan.documents.variables import Given
 from aegis_plan.errors import AegisError, DocumentsError, Finding, Position, UsageError
 
@@ -31,8 +33,14 @@ class Loaded:
     documents: Documents
     digest: str
     """SHA-256 of the canonical JSON of the model."""
-    warnings: tuple[Finding, ...] = ()
     root: Node = field(default_factory=lambda: Node({}, "", 1, 1), repr=False, compare=False)
+
+    @cached_property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What lint finds, worked out when it is asked for."""
+        from aegis_plan.documents.lint.look import findings
+
+        return findings(self.documents, self.root, datetime.now(UTC))
 
     def place(self, path: str | Sequence[str | int]) -> Position | None:
         """Where `stores/policy-db/backup` stands; None when it is not written anywhere."""
@@ -78,7 +86,7 @@ def load(folder: Path, given: Given | None = None, forgiven: frozenset[str] = fr
     problems = [problem for problem in problems if problem.code not in forgiven]
     if problems or documents is None:
         raise DocumentsError(_in_order(_without_echo(problems, unrendered)))
-    return Loaded(documents, digest(documents), tuple(_warnings(documents, root)), root)
+    return Loaded(documents, digest(documents), root)
 
 
 def document_files(folder: Path) -> list[Path]:
@@ -269,51 +277,3 @@ def _in_order(problems: list[AegisError]) -> list[AegisError]:
         said.add((place(problem), problem.code))
         kept.setdefault((place(problem), problem.code, problem.detail), problem)
     return list(kept.values())
-
-
-def _warnings(documents: Documents, root: Node) -> Iterator[Finding]:
-    for section, meaning in EXPERIMENTAL.items():
-        if getattr(documents, section):
-            yield Finding(
-                "note",
-                "section-experimental",
-                "a section that is checked and not acted on yet",
-                f"'{section}': {meaning}",
-                "",
-                section,
-                root.place((section,), key=True),
-            )
-    for path, text in root.texts():
-        if "TODO" in text:
-            yield Finding(
-                "warning",
-                "to-do-left",
-                "a value has still to be filled in",
-                f"{dotted(path)} says {text}",
-                "the comment beside it says what belongs there",
-                dotted(path),
-                root.place(path),
-            )
-    used = {name for service in documents.services.values() for name in service.uses}
-    for name in sorted(set(documents.stores) - used):
-        if documents.services:
-            yield Finding(
-                "note",
-                "store-unused",
-                "no service uses this store",
-                f"'{name}' takes the lowest tier, since nothing says how critical it is",
-                "name it below 'uses' of the services that need it",
-                f"stores/{name}",
-                root.place(("stores", name), key=True),
-            )
-    for name, store in sorted(documents.stores.items()):
-        if store.backup is None:
-            yield Finding(
-                "warning",
-                "store-unprotected",
-                "no backup is declared for this store",
-                f"'{name}' cannot be brought back from a disaster",
-                "add 'backup:' with repositories and schedules",
-                f"stores/{name}",
-                root.place(("stores", name), key=True),
-            )

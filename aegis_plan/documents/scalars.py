@@ -103,6 +103,12 @@ def _name(value: Any) -> Any:
     return value
 
 
+def _reason(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("write the reason, so that whoever reads it later can judge it")
+    return value
+
+
 def _schedule(value: Any) -> Any:
     from cronsim import CronSim, CronSimError
 
@@ -135,3 +141,4 @@ Percentage = Annotated[
 Flag = Annotated[bool, BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 Name = Annotated[str, BeforeValidator(_name)]
 Schedule = Annotated[str, BeforeValidator(_schedule)]
+Reason = Annotated[str, BeforeValidator(_reason)]

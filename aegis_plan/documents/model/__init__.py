@@ -23,7 +23,7 @@ from aegis_plan.documents.model.section import EXPERIMENTAL, Command, Objectives
 from aegis_plan.documents.model.service import CommandCheck, Health, HttpCheck, Service, TcpCheck
 from aegis_plan.documents.model.store import Backup, BackupKind, Heartbeat, LogBackup, Member, Store
 from aegis_plan.documents.model.system import Reach, Site, State, System, Tier, Variable
-from aegis_plan.documents.scalars import Name
+from aegis_plan.documents.scalars import Name, Reason
 
 __all__ = [
     "EXPERIMENTAL",
@@ -85,3 +85,5 @@ class Documents(Section):
     channels: dict[Name, Channel] = Field(default_factory=dict)
     drills: dict[Name, Drill] = Field(default_factory=dict)
     monitors: dict[Name, Monitor] = Field(default_factory=dict)
+    accepted: dict[str, dict[str, Reason]] = Field(default_factory=dict)
+    """Rule of lint to what it may find, such as `stores/policy-db/backup/log/retain`, and why that is all right."""

@@ -1,0 +1,12 @@
+"""Every rule of lint, in the order in which the modules are read below. A new module has to be named here."""
+
+from __future__ import annotations
+
+from aegis_plan.documents.lint import completeness, drills, objectives, people, retention, schedules, survival
+from aegis_plan.documents.lint.rule import Rule
+
+_MODULES = (objectives, retention, completeness, survival, people, schedules, drills)
+
+RULES: tuple[Rule, ...] = tuple(
+    found for module in _MODULES for found in vars(module).values() if isinstance(found, Rule)
+)

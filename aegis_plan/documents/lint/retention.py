@@ -1,0 +1,207 @@
+"""How long backups are kept, against what has to be reached: chains, drills, infections that are found late, and the
+time that a decision takes. It says nothing where no `retain` is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from aegis_plan.documents.lint.rule import Wrong, rule
+from aegis_plan.documents.lint.scope import Scope, keeps_log, set_schedules
+from aegis_plan.documents.lint.words import say
+from aegis_plan.documents.model import Backup, Scenario, Store
+from aegis_plan.documents.tree import Path
+
+_LATE = ("ransomware", "logical")
+"""Disruptions that are found some time after they began."""
+
+
+def _sets(store: Store, backup: Backup) -> dict[str, timedelta]:
+    """How long each kind of whole recovery point is kept; nothing when one of them is kept for good."""
+    kinds = {name: getattr(backup, name) for name in set_schedules(store)}
+    kept = {name: kind.retain for name, kind in kinds.items() if kind.retain is not None}
+    return kept if len(kept) == len(kinds) else {}
+
+
+@rule("incremental-outlives-full", "warning", "an incremental backup is kept longer than the full one it needs")
+def incremental_outlives_full(scope: Scope) -> Iterator[Wrong]:
+    for name, store, backup in scope.backups():
+        schedules, kept = set_schedules(store), _sets(store, backup)
+        if len(kept) < 2:
+            continue
+        gap = scope.gap(schedules["full"])
+        if gap is None or gap.span + kept["incremental"] <= kept["full"]:
+            continue
+        yield Wrong(
+            ("stores", name, "backup", "incremental", "retain"),
+            f"{name}: the last incremental of a chain is made up to {say(gap.span)} after its full and kept "
+            f"{say(kept['incremental'])}: {say(gap.span)} + {say(kept['incremental'])} = "
+            f"{say(gap.span + kept['incremental'])}, and the full is kept {say(kept['full'])}",
+            "without its full an incremental is worth nothing: keep fulls longer, or incrementals shorter",
+        )
+
+
+@rule("log-shorter-than-interval", "breach", "the log is kept shorter than the time to the newest backup it needs")
+def log_shorter_than_interval(scope: Scope) -> Iterator[Wrong]:
+    for name, store, backup in scope.backups():
+        kept = backup.log.retain if backup.log is not None else None
+        schedules = set_schedules(store)
+        if kept is None or not keeps_log(store) or not schedules:
+            continue
+        gap = scope.gap(*schedules.values())
+        if gap is not None and kept < gap.span:
+            yield Wrong(
+                ("stores", name, "backup", "log", "retain"),
+                f"{name}: backups are up to {say(gap.span)} apart, and the log from right after one is gone after "
+                f"{say(kept)}; what remains of it leads on from no backup",
+                f"keep the log at least {say(gap.span)}, or back up more often",
+            )
+
+
+@rule("log-shorter-than-backups", "warning", "backups are kept longer than the log that leads on from them")
+def log_shorter_than_backups(scope: Scope) -> Iterator[Wrong]:
+    for name, store, backup in scope.backups():
+        log = backup.log.retain if backup.log is not None else None
+        kept = _sets(store, backup)
+        if log is None or not keeps_log(store) or not kept:
+            continue
+        kind = max(kept, key=lambda one: kept[one])
+        if log < kept[kind]:
+            yield Wrong(
+                ("stores", name, "backup", "log", "retain"),
+                f"{name}: the log is kept {say(log)}, the {kind} backups {say(kept[kind])}; a backup older than "
+                f"{say(log)} gives back its own moment only",
+                f"keep the log {say(kept[kind])} too where any moment has to be reached, or accept it",
+            )
+
+
+@rule("retention-shorter-than-drill", "warning", "backups are gone before the next drill could try them")
+def retention_shorter_than_drill(scope: Scope) -> Iterator[Wrong]:
+    drills: dict[str, dict[str, timedelta]] = {}
+    for drill, declared in scope.documents.drills.items():
+        gap = scope.gap(declared.schedule) if declared.kind != "failover" else None
+        if gap is None:
+            continue
+        scenario = scope.documents.scenarios.get(declared.scenario or "")
+        affected = scope.affected(scenario) if scenario is not None else list(scope.documents.stores)
+        for used in declared.stores or affected:
+            drills.setdefault(used, {})[drill] = gap.span
+    for name, store, backup in scope.backups():
+        kept, tried = _sets(store, backup), drills.get(name)
+        if not kept or not tried:
+            continue
+        kind, drill = max(kept, key=lambda one: kept[one]), min(tried, key=lambda one: tried[one])
+        if kept[kind] < tried[drill]:
+            yield Wrong(
+                ("stores", name, "backup", kind, "retain"),
+                f"{name}: the longest are kept {say(kept[kind])}, and '{drill}', the most frequent drill that restores "
+                f"them, comes up to {say(tried[drill])} apart; most backups are never tried",
+                "drill more often, or keep backups longer",
+            )
+
+
+@rule("dwell-exceeds-reach", "breach", "backups do not reach back to before an infection found late")
+def dwell_exceeds_reach(scope: Scope) -> Iterator[Wrong]:
+    for cause, scenario, name in _late(scope):
+        store = scope.documents.stores[name]
+        backup = store.backup
+        if backup is None or scenario.dwell is None:
+            continue
+        schedules, kept = set_schedules(store), _sets(store, backup)
+        reach: dict[str, tuple[timedelta, timedelta]] = {}
+        for kind, span in kept.items():
+            gap = scope.gap(schedules[kind])
+            if gap is not None:
+                reach[kind] = (max(timedelta(), span - gap.span), gap.span)
+        if not reach:
+            continue
+        kind = max(reach, key=lambda one: reach[one][0])
+        sure, gap_span = reach[kind]
+        if sure < scenario.dwell:
+            yield Wrong(
+                ("stores", name, "backup", kind, "retain"),
+                f"{name}: the oldest {kind} backup is certain to be {say(kept[kind])} - {say(gap_span)} = {say(sure)} "
+                f"old, against {say(scenario.dwell)} in which it may go unseen (scenarios.{cause}.dwell)",
+                f"keep them at least {say(scenario.dwell + gap_span)}, or find it sooner",
+            )
+
+
+@rule("log-shorter-than-dwell", "breach", "the log is kept shorter than an infection may go unseen")
+def log_shorter_than_dwell(scope: Scope) -> Iterator[Wrong]:
+    for name, scenario, store in _late(scope):
+        log = _log(scope, store)
+        target = scope.scenario_target(scenario, name, "rpo")
+        if log is None or scenario.dwell is None or target is None or log >= scenario.dwell:
+            continue
+        yield Wrong(
+            ("stores", store, "backup", "log", "retain"),
+            f"{store}: log kept {say(log)} against an infection found later, up to {say(scenario.dwell)} "
+            f"(scenarios.{name}.dwell): a moment before that is reached by whole backups only, not to within "
+            f"{say(target.span)} ({target.place})",
+            f"keep the log {say(scenario.dwell)} too",
+        )
+
+
+@rule("dwell-undeclared", "warning", "nothing says how long an infection may go unseen")
+def dwell_undeclared(scope: Scope) -> Iterator[Wrong]:
+    for name, scenario in scope.documents.scenarios.items():
+        if scenario.disruption not in _LATE or scenario.dwell is not None:
+            continue
+        logs = {store: log for store in _touched(scope, scenario) if (log := _log(scope, store)) is not None}
+        if logs:
+            store = min(logs, key=lambda one: logs[one])
+            yield Wrong(
+                ("scenarios", name, "disruption"),
+                f"{name}: {store} has its log kept {say(logs[store])} against an infection found later; a moment "
+                "before that is reached by whole backups only, not to the minute",
+                "write 'dwell:', how long it may go unseen, so that backups can be held against it",
+            )
+
+
+@rule("retention-shorter-than-decision", "breach", "what would be restored is gone before the decision is made")
+def retention_shorter_than_decision(scope: Scope) -> Iterator[Wrong]:
+    for name, scenario in scope.documents.scenarios.items():
+        if scenario.decide is None:
+            continue
+        for store in _touched(scope, scenario):
+            for path, kept in _kept(scope, store):
+                if kept <= scenario.decide:
+                    yield Wrong(
+                        path,
+                        f"{store}: kept {say(kept)}, and the decision takes {say(scenario.decide)} "
+                        f"(scenarios.{name}.decide)",
+                        "keep it longer than it takes to notice and to decide",
+                    )
+
+
+def _kept(scope: Scope, store: str) -> Iterator[tuple[Path, timedelta]]:
+    backup = scope.documents.stores[store].backup
+    for kind in ("full", "incremental", "log"):
+        declared = getattr(backup, kind) if backup is not None else None
+        if declared is not None and declared.retain is not None:
+            yield ("stores", store, "backup", kind, "retain"), declared.retain
+
+
+def _late(scope: Scope) -> Iterator[tuple[str, Scenario, str]]:
+    """Each store of a scenario that is found late; each store once, with the scenario that is found last."""
+    found: dict[str, tuple[str, Scenario]] = {}
+    for name, scenario in scope.documents.scenarios.items():
+        if scenario.disruption in _LATE and scenario.dwell is not None:
+            for store in _touched(scope, scenario):
+                known = found.get(store)
+                if known is None or (known[1].dwell or timedelta()) < scenario.dwell:
+                    found[store] = (name, scenario)
+    for store, (name, scenario) in found.items():
+        yield name, scenario, store
+
+
+def _touched(scope: Scope, scenario: Scenario) -> list[str]:
+    """The stores that it names or whose site it takes; all where it says nothing of either."""
+    affects = scenario.affects
+    return scope.affected(scenario) if affects.stores or affects.sites else list(scope.documents.stores)
+
+
+def _log(scope: Scope, store: str) -> timedelta | None:
+    declared = scope.documents.stores[store]
+    log = declared.backup.log if declared.backup is not None else None
+    return log.retain if log is not None and keeps_log(declared) else None

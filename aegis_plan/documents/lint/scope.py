@@ -1,0 +1,127 @@
+"""The documents as rules look at them: who uses a store, which objective counts, what a scenario takes away. It judges
+nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from aegis_plan.documents.lint.calendar import Gap, longest_gap
+from aegis_plan.documents.model import Backup, Documents, Scenario, Store
+from aegis_plan.documents.tree import Node
+
+LOST = ("host", "zone", "site")
+"""Disruptions that take what stands at the sites away; the others leave it standing, damaged or not to be trusted."""
+
+
+class Target(NamedTuple):
+    """An objective and where it is written."""
+
+    span: timedelta
+    place: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """`now` is aware; only dates in what is said depend on it."""
+
+    documents: Documents
+    root: Node
+    now: datetime
+
+    @property
+    def local(self) -> datetime:
+        """The present in the system's time zone."""
+        return self.now.astimezone(ZoneInfo(self.documents.system.timezone))
+
+    def gap(self, *schedules: str) -> Gap | None:
+        """The longest time in which none of the schedules happens, by the system's time zone."""
+        return longest_gap(schedules, self.documents.system.timezone, self.local.year)
+
+    @cached_property
+    def users(self) -> dict[str, list[str]]:
+        """Store or service to the services that use it directly."""
+        found: dict[str, list[str]] = {}
+        for name, service in self.documents.services.items():
+            for used in service.uses:
+                found.setdefault(used, []).append(name)
+        return found
+
+    def tier_target(self, tier: int, which: Literal["rto", "rpo"]) -> Target | None:
+        """What a tier asks for, else what the system does."""
+        declared = self.documents.tiers.get(str(tier))
+        own: timedelta | None = getattr(declared, which) if declared is not None else None
+        if own is not None:
+            return Target(own, f"tiers.{tier}.{which}")
+        return self.system_target(which)
+
+    def system_target(self, which: Literal["rto", "rpo"]) -> Target | None:
+        """What the system asks for; where it says nothing and every tier does, the loosest of them."""
+        whole: timedelta | None = getattr(self.documents.system.objectives, which)
+        if whole is not None:
+            return Target(whole, f"system.objectives.{which}")
+        spans = {name: getattr(tier, which) for name, tier in self.documents.tiers.items()}
+        if not spans or None in spans.values():
+            return None
+        loosest = max(spans, key=lambda name: spans[name])
+        return Target(spans[loosest], f"tiers.{loosest}.{which}")
+
+    def store_target(self, store: str, which: Literal["rto", "rpo"]) -> Target | None:
+        """That of the most critical service that uses the store, else the system's."""
+        tiers = [self.documents.services[name].tier for name in self.users.get(store, ())]
+        return self.tier_target(min(tiers), which) if tiers else self.system_target(which)
+
+    def scenario_target(self, scenario: Scenario, name: str, which: Literal["rto", "rpo"]) -> Target | None:
+        """What a scenario expects, else what the system asks for."""
+        own: timedelta | None = getattr(scenario.expect, which)
+        return Target(own, f"scenarios.{name}.expect.{which}") if own is not None else self.system_target(which)
+
+    def affected(self, scenario: Scenario) -> list[str]:
+        """Stores that a scenario takes: those that it names, and those with a member at its sites."""
+        named = set(scenario.affects.stores)
+        sites = set(scenario.affects.sites)
+        return [
+            name
+            for name, store in self.documents.stores.items()
+            if name in named or any(member.site in sites for member in store.members.values())
+        ]
+
+    def lost_sites(self, scenario: Scenario) -> frozenset[str]:
+        """Sites where nothing is left."""
+        return frozenset(scenario.affects.sites) if scenario.disruption in LOST else frozenset()
+
+    def backups(self) -> Iterator[tuple[str, Store, Backup]]:
+        """Every store that is backed up."""
+        for name, store in self.documents.stores.items():
+            if store.backup is not None:
+                yield name, store, store.backup
+
+
+def keeps_log(store: Store) -> bool:
+    """Whether the engine has a log that can be backed up, and it is declared to be."""
+    from aegis_plan.stores.specs import spec
+
+    log = store.backup.log if store.backup is not None else None
+    return log is not None and (log.stream or log.schedule is not None) and spec(store.engine).modes.log
+
+
+def set_schedules(store: Store) -> dict[str, str]:
+    """`full` and `incremental` to the schedule by which whole recovery points are made."""
+    from aegis_plan.stores.specs import spec
+
+    backup = store.backup
+    found: dict[str, str] = {}
+    if backup is not None and backup.full is not None and backup.full.schedule is not None:
+        found["full"] = backup.full.schedule
+    if (
+        backup is not None
+        and backup.incremental is not None
+        and backup.incremental.schedule is not None
+        and spec(store.engine).modes.incremental
+    ):
+        found["incremental"] = backup.incremental.schedule
+    return found
