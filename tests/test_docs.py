@@ -18,8 +18,8 @@ PACKAGE = Path(__file__).parent.parent / "aegis_plan"
 PAGES = sorted((PACKAGE / "docs" / "errors").glob("*.md"))
 MANUAL = "\n".join(path.read_text(encoding="utf-8") for path in sorted((PACKAGE / "docs" / "manual").glob("*.md")))
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
-FIRST = re.compile(r"(Error|Refusal|Trouble|Requirement|refusal|trouble|unverified|need|_one|_try)$")
-"""Calls whose first argument is a code."""
+FIRST = re.compile(r"(Error|Refusal|Trouble|Requirement|refusal|trouble|unverified|need|_one|_try)$|^rule$")
+"""Calls whose first argument is a code; a rule of lint is one too."""
 SECOND = re.compile(r"(Finding|Note|find|finding|note)$")
 """Calls whose second argument is a code, after a severity."""
 SEVERITIES = {"error", "breach", "warning", "note"}

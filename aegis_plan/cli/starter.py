@@ -37,7 +37,7 @@ repositories:
 #       repositories: [local]
 #       full: {schedule: "0 2 * * 0", retain: 4 weeks}
 #       incremental: {schedule: "0 2 * * 1-6", retain: 1 week}
-#       log: {schedule: "*/15 * * * *", retain: 3 days}
+#       log: {schedule: "*/5 * * * *", retain: 3 days}
 #
 # services:
 #   orders: {tier: 1, uses: [orders-db], health: {http: {url: "http://localhost:8080/healthz"}}}

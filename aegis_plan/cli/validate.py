@@ -1,4 +1,5 @@
-"""`aegis validate`: reads the documents and says what is wrong with them; touches nothing else."""
+"""`aegis validate`: reads the documents, says what is wrong with them and what they promise and cannot keep; touches
+nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 import click
 
 from aegis_plan.cli.session import Session, pass_session
-from aegis_plan.errors import DocumentsError, Finding
+from aegis_plan.errors import EXIT_BREACH, EXIT_OK, AegisError, DocumentsError, Finding, Position
 
 
 @click.command("validate")
@@ -16,7 +17,9 @@ from aegis_plan.errors import DocumentsError, Finding
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @pass_session
 def command(session: Session, path: Path | None, as_json: bool) -> int:
-    """Check the documents below PATH (default: plans/, or the current folder)."""
+    """Check the documents below PATH (default: plans/, or the current folder).
+
+    Exit code 0: fine, warnings or not. 1: they cannot be used. 3: what they promise cannot hold."""
     from aegis_plan.cli.wire import load_documents
 
     try:
@@ -25,29 +28,17 @@ def command(session: Session, path: Path | None, as_json: bool) -> int:
         if not as_json:
             raise
         data = [{"severity": "error", **problem.as_data()} for problem in error.problems]
-        click.echo(json.dumps({"format": 1, "valid": False, "findings": data}, indent=2, ensure_ascii=False))
+        _print(False, data)
         return error.exit_code
+    exit_code = EXIT_BREACH if any(finding.severity == "breach" for finding in loaded.warnings) else EXIT_OK
     if as_json:
-        data = [_as_data(warning) for warning in loaded.warnings]
-        click.echo(json.dumps({"format": 1, "valid": True, "findings": data}, indent=2, ensure_ascii=False))
-        return 0
-    from aegis_plan.plan.plan import PlanFinding
-    from aegis_plan.report.plan import show_finding
+        _print(True, [_as_data(finding) for finding in loaded.warnings])
+        return exit_code
+    from aegis_plan.report.finding import show
 
-    out = session.console()
-    for warning in loaded.warnings:
-        show_finding(
-            PlanFinding(
-                severity=warning.severity,
-                code=warning.code,
-                summary=warning.summary,
-                detail=warning.detail,
-                hint=warning.hint,
-                subject=warning.subject,
-                place=str(warning.position or ""),
-            ),
-            out,
-        )
+    out, lines = session.console(), _Lines()
+    for finding in loaded.warnings:
+        show(finding, lines.of(finding.position), out)
     documents = loaded.documents
     parts = [
         (len(documents.services), "service"),
@@ -56,13 +47,53 @@ def command(session: Session, path: Path | None, as_json: bool) -> int:
         (len(documents.repositories), "repository"),
         (len(documents.scenarios), "scenario"),
     ]
-    names = ", ".join(f"{count} {_plural(word, count)}" for count, word in parts if count)
-    out.print(f"The documents of {documents.system.name} are valid: {names}.")
-    return 0
+    out.print(f"The documents of {documents.system.name} are valid: {_counted(parts)}.")
+    severities = [finding.severity for finding in loaded.warnings]
+    found = _counted([(severities.count(severity), severity) for severity in ("breach", "warning", "note")])
+    if found:
+        out.print(f"Found: {found}. 'aegis explain ID' says more about each.")
+    return exit_code
+
+
+class _Lines:
+    """The lines of documents, each file read once. What changed since it was checked is shown as it is now, or not."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[str]] = {}
+
+    def of(self, position: Position | None) -> str:
+        """The line at a position; empty where there is none."""
+        from aegis_plan.documents.load import read_document
+
+        if position is None:
+            return ""
+        if position.file not in self._files:
+            try:
+                text = read_document(Path(position.file)).decode("utf-8-sig", "replace")
+            except AegisError:
+                text = ""
+            # YAML breaks lines at these and at no others.
+            self._files[position.file] = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        lines = self._files[position.file]
+        return lines[position.line - 1] if 0 < position.line <= len(lines) else ""
+
+
+def _print(valid: bool, findings: list[dict[str, object]]) -> None:
+    counts = dict.fromkeys(("error", "breach", "warning", "note"), 0)
+    for finding in findings:
+        counts[str(finding["severity"])] += 1
+    data = {"format": 1, "valid": valid, "counts": counts, "findings": findings}
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _counted(parts: list[tuple[int, str]]) -> str:
+    return ", ".join(f"{count} {_plural(word, count)}" for count, word in parts if count)
 
 
 def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+    if count == 1:
+        return word
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}es" if word.endswith("ch") else f"{word}s"
 
 
 def _as_data(finding: Finding) -> dict[str, object]:

@@ -66,7 +66,7 @@ stores:
       repositories: [seoul, busan]
       full:        {schedule: "0 2 * * 0",    retain: 4 weeks}
       incremental: {schedule: "0 2 * * 1-6",  retain: 1 week}
-      log:         {schedule: "*/15 * * * *", retain: 3 days}
+      log:         {schedule: "*/5 * * * *",  retain: 3 days}
 
 repositories:
   seoul: {kind: local, site: seoul, path: ../repositories/seoul}

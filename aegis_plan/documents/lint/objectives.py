@@ -22,14 +22,16 @@ _YEAR = timedelta(days=365.25)
 
 @rule("rpo-unreachable", "breach", "a schedule that cannot reach the RPO")
 def rpo_unreachable(scope: Scope) -> Iterator[Wrong]:
-    for name, store, backup in scope.backups():
+    from aegis_plan.stores.specs import spec
+
+    for name, store, _ in scope.backups():
         target = scope.store_target(name, "rpo")
         loss = of_log(scope, store) if keeps_log(store) else of_sets(scope, store)
         if target is None or loss is None or not loss.exceeds(target.span):
             continue
         if loss.kind == "log":
             hint = "archive the log more often, or let it flow with 'stream: true'"
-        elif keeps_log(store) or backup.log is not None or store.engine == "postgresql":
+        elif spec(store.engine).modes.log:
             hint = "back up its log too, with 'log:' and a schedule or 'stream: true'"
         else:
             hint = f"{store.engine} has whole backups only: take them more often, or put those who use it into a tier "

@@ -29,14 +29,18 @@ def incremental_outlives_full(scope: Scope) -> Iterator[Wrong]:
         schedules, kept = set_schedules(store), _sets(store, backup)
         if len(kept) < 2:
             continue
-        gap = scope.gap(schedules["full"])
-        if gap is None or gap.span + kept["incremental"] <= kept["full"]:
+        chain, gap = scope.gap(schedules["full"]), scope.gap(*schedules.values())
+        if chain is None or gap is None:
+            continue
+        # At the end of the longest chain an incremental is never further from the next full than this.
+        after = chain.span - gap.span
+        if after <= timedelta() or after + kept["incremental"] <= kept["full"]:
             continue
         yield Wrong(
             ("stores", name, "backup", "incremental", "retain"),
-            f"{name}: the last incremental of a chain is made up to {say(gap.span)} after its full and kept "
-            f"{say(kept['incremental'])}: {say(gap.span)} + {say(kept['incremental'])} = "
-            f"{say(gap.span + kept['incremental'])}, and the full is kept {say(kept['full'])}",
+            f"{name}: the last incremental of a chain is made {say(after)} or more after its full: {say(after)} + "
+            f"{say(kept['incremental'])} = {say(after + kept['incremental'])}; "
+            f"the full is kept {say(kept['full'])}",
             "without its full an incremental is worth nothing: keep fulls longer, or incrementals shorter",
         )
 
@@ -196,9 +200,10 @@ def _late(scope: Scope) -> Iterator[tuple[str, Scenario, str]]:
 
 
 def _touched(scope: Scope, scenario: Scenario) -> list[str]:
-    """The stores that it names or whose site it takes; all where it says nothing of either."""
+    """The stores that it takes; all where it does not say what it takes."""
     affects = scenario.affects
-    return scope.affected(scenario) if affects.stores or affects.sites else list(scope.documents.stores)
+    named = affects.stores or affects.sites or affects.services
+    return scope.affected(scenario) if named else list(scope.documents.stores)
 
 
 def _log(scope: Scope, store: str) -> timedelta | None:

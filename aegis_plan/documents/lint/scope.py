@@ -81,14 +81,25 @@ class Scope:
         return Target(own, f"scenarios.{name}.expect.{which}") if own is not None else self.system_target(which)
 
     def affected(self, scenario: Scenario) -> list[str]:
-        """Stores that a scenario takes: those that it names, and those with a member at its sites."""
-        named = set(scenario.affects.stores)
+        """Stores that a scenario takes: those that it or its services name, and those with a member at its sites."""
+        named = set(scenario.affects.stores) | self._used_by(scenario.affects.services)
         sites = set(scenario.affects.sites)
         return [
             name
             for name, store in self.documents.stores.items()
             if name in named or any(member.site in sites for member in store.members.values())
         ]
+
+    def _used_by(self, services: tuple[str, ...]) -> set[str]:
+        """Everything that services cannot do without."""
+        found: set[str] = set()
+        waiting = list(services)
+        while waiting:
+            service = self.documents.services.get(waiting.pop())
+            new = set(service.uses) - found if service is not None else set()
+            found |= new
+            waiting.extend(new)
+        return found
 
     def lost_sites(self, scenario: Scenario) -> frozenset[str]:
         """Sites where nothing is left."""

@@ -44,7 +44,7 @@ def copies_lost_with_site(scope: Scope) -> Iterator[Wrong]:
             ):
                 yield Wrong(
                     ("stores", store, "backup", "repositories"),
-                    f"{store}: {listed(dict.fromkeys(backup.repositories))} lie where '{name}' strikes "
+                    f"{store}: nothing but {listed(dict.fromkeys(backup.repositories))}, where '{name}' strikes "
                     f"({listed(sorted(struck))})",
                     "add a repository at a site that it leaves",
                 )
@@ -160,9 +160,9 @@ def failover_without_member(scope: Scope) -> Iterator[Wrong]:
             if struck.issuperset(member.site for member in members.values()) if struck else len(members) < 2:
                 yield Wrong(
                     ("stores", store, "members"),
-                    f"{listed(members)} of {store} {'is' if len(members) == 1 else 'are'} all there "
-                    f"{'is' if len(members) == 1 else 'are'}, and '{name}' fails over from "
-                    f"{listed(sorted(struck)) if struck else 'it'}",
+                    f"'{name}' takes {listed(sorted(struck))}, and {store} has members there only: {listed(members)}"
+                    if struck
+                    else f"'{name}' takes {store}, which has no second member",
                     "add a member at a site that is left, or write another strategy",
                     key=True,
                 )
