@@ -24,6 +24,7 @@ _SIZES = {
 }  # fmt: skip
 _LONGEST = 64
 """No number that means something is longer; a longer one would overflow."""
+_LONGEST_SECONDS = 1000 * 365.25 * 86_400
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 
 
@@ -40,10 +41,10 @@ def parse_duration(text: str) -> timedelta:
         position = match.end()
     if position == 0 or position < len(text):
         raise ValueError("not a duration; write a number and a unit, such as 15m, 4h, 1h30m or 4 weeks")
-    try:
-        return timedelta(seconds=seconds)
-    except OverflowError:
-        raise ValueError("longer than any time span that can be counted") from None
+    # Beyond this sums of a few could no longer be counted.
+    if not seconds <= _LONGEST_SECONDS:
+        raise ValueError("longer than any time span that can be counted")
+    return timedelta(seconds=seconds)
 
 
 def format_duration(span: timedelta) -> str:

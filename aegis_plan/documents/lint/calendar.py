@@ -130,6 +130,7 @@ def shifted_days(timezone: str, year: int) -> dict[date, timedelta]:
     return found
 
 
+@lru_cache(maxsize=4096)
 def first_common(one: str, other: str, now: datetime) -> datetime | None:
     """The next minute, by the clock on the wall, at which both schedules happen; `now` is aware and in their zone."""
     first, second = calendar(one, now.year), calendar(other, now.year)

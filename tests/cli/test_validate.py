@@ -1,0 +1,71 @@
+"""`aegis validate`: the line and a mark below the very value, a summary last, and an exit code that agrees."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from aegis_plan.cli.main import main
+
+PLANS = Path(__file__).parent.parent.parent / "plans"
+GOOD = "aegis: v1\nsystem: {name: demo, objectives: {rto: 4h}}\nsites: {seoul: {role: primary}}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "counts"),
+    [
+        ("", 0, {"error": 0, "breach": 0, "warning": 0, "note": 0}),
+        ("scenarios: {fire: {disruption: site}}\n", 0, {"error": 0, "breach": 0, "warning": 1, "note": 0}),
+        (
+            "scenarios: {fire: {disruption: site, expect: {rto: 8h}}}\n",
+            3,
+            {"error": 0, "breach": 1, "warning": 1, "note": 0},
+        ),
+        ("scenarios: {fire: {disruption: sit}}\n", 1, {"error": 1, "breach": 0, "warning": 0, "note": 0}),
+    ],
+)
+def test_json_and_exit_code_agree(
+    more: str, code: int, counts: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD + more)
+    assert main(["validate", str(tmp_path), "--json"]) == code
+    data = json.loads(capsys.readouterr().out)
+    assert data["counts"] == counts
+    assert len(data["findings"]) == sum(counts.values())
+    assert data["valid"] is (code != 1)
+    assert main(["validate", str(tmp_path)]) == code
+
+
+def test_the_source_plan(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PLANS.parent)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["validate", "plans/aegis"]) == 3
+    shown = capsys.readouterr().out
+    assert "breach[log-shorter-than-dwell]: the log is kept shorter than an infection may go unseen\n" in shown
+    assert "  --> plans/aegis/stores.yaml:28:47  stores/policy-db/backup/log/retain\n" in shown
+    line = '  28 |       log: {schedule: "*/15 * * * *", retain: 3 days}\n'
+    assert line + "     |" + " " * (line.index("3 days") - 6) + "^^^^^^\n" in shown
+    assert shown.splitlines()[-1].startswith("Found: 11 breaches, ")
+    assert main(["validate", "plans/aegis-clean"]) == 0
+
+
+def test_marks_stand_below_wide_letters_and_in_long_lines(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    (tmp_path / "a.yaml").write_text(
+        GOOD + "scenarios:\n  fire: {description: 서울 데이터센터, disruption: site, expect: {rto: 8h}}\n"
+        f"  flood: {{description: {'x' * 200}, disruption: site, expect: {{rto: 9h}}}}\n"
+    )
+    assert main(["validate", str(tmp_path)]) == 3
+    from rich.cells import cell_len
+
+    lines = capsys.readouterr().out.splitlines()
+    for value in ("8h", "9h"):
+        above, below = next((one, two) for one, two in pairwise(lines) if f"rto: {value}" in one and "^" in two)
+        assert cell_len(above) <= 60
+        assert cell_len(above[: above.index(value)]) == below.index("^")
+        assert below.count("^") == 2
