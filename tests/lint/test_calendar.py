@@ -8,7 +8,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from cronsim import CronSim
+from cronsim import CronSim, CronSimError
 
 from aegis_plan.documents.lint.calendar import first_common, longest_gap
 
@@ -36,7 +36,10 @@ def test_it_equals_a_walk_over_every_moment(sweep: bool) -> None:
             " ".join(chance.choice(field) for field in (MINUTES, HOURS, DAYS, MONTHS, WEEKDAYS))
             for _ in range(chance.choice([1, 1, 2]))
         ]
-        walked = moments(schedules, datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 2, tzinfo=UTC))
+        try:
+            walked = moments(schedules, datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 2, tzinfo=UTC))
+        except CronSimError:
+            continue  # the 31st of February, which no document can have
         longest = max((two - one for one, two in pairwise(walked)), default=None)
         gap = longest_gap(tuple(schedules), "UTC", 2026)
         assert (gap.span if gap is not None else None) == longest, schedules

@@ -59,3 +59,11 @@ def test_nothing_is_accepted_without_a_reason(tmp_path: Path) -> None:
         with pytest.raises(DocumentsError) as caught:
             found(EXCEEDS + f"  scenario-exceeds-objectives: {{scenarios/ransomware/expect/rto: {reason}}}\n", tmp_path)
         assert [problem.code for problem in caught.value.problems] == ["value-invalid"]
+
+
+def test_what_several_scenarios_make_of_one_place_is_one_finding(tmp_path: Path) -> None:
+    scenarios = "".join(f"  fire-{number}: {{disruption: site, affects: {{sites: [busan]}}}}\n" for number in range(5))
+    loss = "aegis: v1\ntiers: {1: {name: critical}}\nservices: {portal: {tier: 1, runs_at: [busan]}}\nscenarios:\n"
+    (told,) = [one for one in found(loss + scenarios, tmp_path) if one.code == "service-lost-with-site"]
+    assert "'fire-0' takes busan; portal" in told.detail
+    assert told.detail.endswith("'fire-2' takes busan; and 2 more of this kind")

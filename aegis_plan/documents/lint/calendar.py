@@ -41,15 +41,24 @@ def calendar(schedule: str, year: int) -> Calendar:
     """The days from the first of January of a year on, for two years."""
     from cronsim import CronSim
 
-    first = date(year, 1, 1)
     cron = CronSim(schedule, datetime(year, 1, 1, tzinfo=UTC))
-    days = (first + timedelta(days=count) for count in range(_DAYS))
     hours, minutes = sorted(cron.hours), sorted(cron.minutes)
     return Calendar(
-        tuple(day for day in days if day.month in cron.months and cron.match_day(day)),
+        _days(*schedule.split()[2:], year=year),
         tuple(hour * 60 + minute for hour in hours for minute in minutes),
         not any(part.startswith("*") for part in schedule.split()[:2]),
     )
+
+
+@lru_cache(maxsize=1024)
+def _days(day_of_month: str, month: str, weekday: str, *, year: int) -> tuple[date, ...]:
+    """Most schedules are daily or weekly, whatever their minute is."""
+    from cronsim import CronSim
+
+    first = date(year, 1, 1)
+    cron = CronSim(f"0 0 {day_of_month} {month} {weekday}", datetime(year, 1, 1, tzinfo=UTC))
+    days = (first + timedelta(days=count) for count in range(_DAYS))
+    return tuple(day for day in days if day.month in cron.months and cron.match_day(day))
 
 
 @lru_cache(maxsize=1024)

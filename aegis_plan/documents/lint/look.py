@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from aegis_plan.documents.lint.registry import RULES
@@ -10,8 +11,11 @@ from aegis_plan.documents.lint.rule import Rule, Wrong
 from aegis_plan.documents.lint.scope import Scope
 from aegis_plan.documents.model import EXPERIMENTAL, Documents
 from aegis_plan.documents.nearest import Nearest
-from aegis_plan.documents.tree import Node
+from aegis_plan.documents.tree import Node, Path
 from aegis_plan.errors import Finding
+
+_MOST = 3
+"""Reasons that are told of one place; who has read three has understood."""
 
 
 def findings(documents: Documents, root: Node, now: datetime) -> tuple[Finding, ...]:
@@ -22,7 +26,7 @@ def findings(documents: Documents, root: Node, now: datetime) -> tuple[Finding, 
     used: set[tuple[str, str]] = set()
     subjects: dict[str, list[str]] = {}
     for rule in RULES:
-        for wrong in rule.look(scope):
+        for wrong in _together(rule.look(scope)):
             subject = "/".join(str(part) for part in wrong.path)
             subjects.setdefault(rule.id, []).append(subject)
             reason = documents.accepted.get(rule.id, {}).get(subject)
@@ -31,6 +35,20 @@ def findings(documents: Documents, root: Node, now: datetime) -> tuple[Finding, 
             found.append(_finding(rule, wrong, subject, reason, root))
     found.extend(_unmatched(documents, root, used, subjects))
     return tuple(sorted(found, key=_place))
+
+
+def _together(wrongs: Iterable[Wrong]) -> list[Wrong]:
+    """One for each place: what several scenarios make of it is told, and accepted, together."""
+    places: dict[Path, list[Wrong]] = {}
+    for wrong in wrongs:
+        places.setdefault(wrong.path, []).append(wrong)
+    found = []
+    for first, *more in places.values():
+        details = list(dict.fromkeys(wrong.detail for wrong in (first, *more)))
+        left = len(details) - _MOST
+        said = "; ".join(details[:_MOST]) + (f"; and {left} more of this kind" if left > 0 else "")
+        found.append(replace(first, detail=said))
+    return found
 
 
 def _finding(rule: Rule, wrong: Wrong, subject: str, reason: str | None, root: Node) -> Finding:
