@@ -89,7 +89,7 @@ def schedule_in_shifted_hour(scope: Scope) -> Iterator[Wrong]:
     for path, schedule in _schedules(scope) if shifts else ():
         found = calendar(schedule, scope.local.year)
         gap = scope.gap(schedule)
-        if not found.fixed or (gap is not None and gap.span < timedelta(hours=12)):
+        if found.hourly or (gap is not None and gap.span < timedelta(hours=12)):
             continue  # what comes many times a day loses nothing by one moment
         days = set(found.days)
         said = []
