@@ -5,10 +5,11 @@ A schedule is the same every day on which it happens, so that a year costs days 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 _DAYS = 731
@@ -21,8 +22,8 @@ class Calendar:
     days: tuple[date, ...]
     minutes: tuple[int, ...]
     """Minutes of such a day, ascending."""
-    fixed: bool
-    """It names minutes and hours, so that daylight saving moves them; others follow real time."""
+    hourly: bool
+    """It comes every hour of every day, and follows real time where clocks are moved."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ def calendar(schedule: str, year: int) -> Calendar:
 
     cron = CronSim(schedule, datetime(year, 1, 1, tzinfo=UTC))
     hours, minutes = sorted(cron.hours), sorted(cron.minutes)
+    days = _days(*schedule.split()[2:], year=year)
     return Calendar(
-        _days(*schedule.split()[2:], year=year),
+        days,
         tuple(hour * 60 + minute for hour in hours for minute in minutes),
-        not any(part.startswith("*") for part in schedule.split()[:2]),
+        len(days) == _DAYS and len(hours) == 24 and schedule.split()[1].startswith("*"),
     )
 
 
@@ -73,33 +75,44 @@ def longest_gap(schedules: tuple[str, ...], timezone: str, year: int) -> Gap | N
             on[day] = on.get(day, frozenset()) | {index}
     minutes = {which: _together(calendars, which) for which in set(on.values())}
     gaps = {which: _within(times) for which, times in minutes.items()}
+    hourly = any(one.hourly for one in calendars)
+    shifts = {} if hourly else shifted_days(timezone, year)
+    days = sorted(on)
+    found: list[tuple[timedelta, datetime]] = []
+    for day, following in pairwise(days):
+        if not any(day <= shift <= following for shift in shifts):
+            end, begin = _at(day, minutes[on[day]][-1]), _at(following, minutes[on[following]][0])
+            found.append((begin - end, end))
+    for day in days:
+        if (inside := gaps[on[day]]) is not None and day not in shifts:
+            longest, at, shortest = inside
+            found += [(timedelta(minutes=shortest), _at(day, at)), (timedelta(minutes=longest), _at(day, at))]
+    for shift in shifts:
+        found += _walked(schedules, timezone, shift, days)
+    if not found:
+        return None
+    span = max(gap for gap, _ in found)
+    return Gap(span, min(begin for gap, begin in found if gap == span), span == min(gap for gap, _ in found))
+
+
+def _walked(
+    schedules: tuple[str, ...], timezone: str, shift: date, days: list[date]
+) -> Iterator[tuple[timedelta, datetime]]:
+    """The gaps around a day on which clocks are moved, as the schedules themselves tell them."""
+    from cronsim import CronSim
+
+    before = [day for day in days if day < shift][-1:]
+    after = [day for day in days if day > shift][:1]
+    if not before or not after:
+        return
     zone = ZoneInfo(timezone)
-    shifts = shifted_days(timezone, year)
-    fixed = all(one.fixed for one in calendars)
-    best: tuple[timedelta, datetime] | None = None
-    least: timedelta | None = None
-    before: datetime | None = None
-    known: date | None = None
-    for day in sorted(on):
-        times = minutes[on[day]]
-        begin, end = _at(day, times[0]), _at(day, times[-1])
-        found: list[tuple[timedelta, datetime]] = []
-        if before is not None and known is not None:
-            crossed = any(known <= shift <= day for shift in shifts)
-            found.append((_real(before, begin, zone) if crossed else begin - before, before))
-        if gaps[on[day]] is not None:
-            longest, at, shortest = gaps[on[day]] or (0, 0, 0)
-            found.append((timedelta(minutes=longest), _at(day, at)))
-            least = min(least or timedelta.max, timedelta(minutes=shortest))
-            if fixed and day in shifts:
-                moments = [_at(day, minute) for minute in times]
-                found += [(_real(one, two, zone), one) for one, two in pairwise(moments)]
-        for span, at_moment in found:
-            least = min(least or timedelta.max, span)
-            if best is None or span > best[0]:
-                best = (span, at_moment)
-        before, known = end, day
-    return Gap(best[0], best[1], best[0] == least) if best is not None else None
+    begin = datetime.combine(before[0], time(), zone) - timedelta(minutes=1)
+    end = datetime.combine(after[0] + timedelta(days=1), time(), zone)
+    moments = set()
+    for schedule in schedules:
+        moments |= {moment.astimezone(UTC) for moment in takewhile(lambda at: at < end, CronSim(schedule, begin))}
+    for one, other in pairwise(sorted(moments)):
+        yield other - one, one.astimezone(zone).replace(tzinfo=None)
 
 
 def _together(calendars: list[Calendar], which: frozenset[int]) -> tuple[int, ...]:
@@ -119,10 +132,6 @@ def _within(minutes: tuple[int, ...]) -> tuple[int, int, int] | None:
 
 def _at(day: date, minute: int) -> datetime:
     return datetime(day.year, day.month, day.day, minute // 60, minute % 60)  # noqa: DTZ001  # on the wall
-
-
-def _real(begin: datetime, end: datetime, zone: ZoneInfo) -> timedelta:
-    return end.replace(tzinfo=zone).astimezone(UTC) - begin.replace(tzinfo=zone).astimezone(UTC)
 
 
 @lru_cache(maxsize=64)

@@ -224,7 +224,7 @@ def estimates_exceed_rto(scope: Scope) -> Iterator[Wrong]:
         decides = course.steps == ("decide",)
         yield Wrong(
             ("scenarios", name, "decide") if decides else ("scenarios", name, "steps"),
-            f"{course.sum} before anything is restored or started, against {say(target.span)} ({target.place})",
+            f"{course.sum}, not counting what is restored and started; against {say(target.span)} ({target.place})",
             "decide sooner, let steps run side by side, or allow more",
             key=not decides,
         )

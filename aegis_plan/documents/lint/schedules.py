@@ -89,10 +89,10 @@ def schedule_in_shifted_hour(scope: Scope) -> Iterator[Wrong]:
     for path, schedule in _schedules(scope) if shifts else ():
         found = calendar(schedule, scope.local.year)
         gap = scope.gap(schedule)
-        if not found.fixed or (gap is not None and gap.span < timedelta(hours=12)):
+        if found.hourly or (gap is not None and gap.span < timedelta(hours=12)):
             continue  # what comes many times a day loses nothing by one moment
         days = set(found.days)
-        said = []
+        said: list[tuple[bool, str]] = []
         for day, moved in shifts.items():
             if day not in days or day < scope.local.date():
                 continue
@@ -101,7 +101,7 @@ def schedule_in_shifted_hour(scope: Scope) -> Iterator[Wrong]:
                 other = moment.replace(fold=1)
                 if moment.utcoffset() != other.utcoffset():
                     # In a gap and in a fold the two readings differ.
-                    word = "does not exist, and it is due right after" if moved > timedelta() else "comes twice"
+                    word = _fate(schedule, moved > timedelta())
                     said.append((moved > timedelta(), f"{moment:%H:%M} on {moment:%a %Y-%m-%d} {word}"))
         firsts = [next((text for skips, text in said if skips == which), "") for which in (True, False)]
         if any(firsts):
@@ -110,3 +110,11 @@ def schedule_in_shifted_hour(scope: Scope) -> Iterator[Wrong]:
                 f"{'; '.join(text for text in firsts if text)} ({zone})",
                 "choose a time outside that hour, or let system.timezone be one without daylight saving",
             )
+
+
+def _fate(schedule: str, skipped: bool) -> str:
+    """What becomes of such a moment: a schedule that names minute and hour is kept up, others follow the clock."""
+    kept = not any(part.startswith("*") for part in schedule.split()[:2])
+    if skipped:
+        return f"does not exist, and it is {'due right after' if kept else 'left out'}"
+    return f"comes twice, and it is due {'once' if kept else 'both times'}"
