@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aegis_plan.errors import AegisError, UsageError
+from aegis_plan.errors import AegisError, DocumentsError, UsageError
 
 if TYPE_CHECKING:
     from aegis_plan.plan.plan import Plan
@@ -15,12 +15,18 @@ def runs_folder(site_file: Path | None = None) -> Path:
     """The folder that holds the runs of this host.
 
     Raises UsageError `site-file-unclear` when nothing says which."""
+    from aegis_plan.cli.documents import documents_folder
     from aegis_plan.cli.wire import load_documents, open_site, site_here
+    from aegis_plan.documents.model import Documents, System
+    from aegis_plan.documents.sites import readable_sites
 
     if site_file is not None:
         return open_site(site_file).folder / "runs"
     try:
         here = site_here(load_documents().documents)
+    except DocumentsError:
+        # A plan carries its documents: a run goes on though those of today are broken, or lack a variable.
+        here = site_here(Documents(system=System(name="unread"), sites=readable_sites(documents_folder())))
     except UsageError:
         here = None
     if here is not None:

@@ -175,9 +175,11 @@ def _evidence(steps: Sequence[Step]) -> tuple[str, ...]:
         key=lambda step: -(inf if step.estimate.seconds is None else step.estimate.seconds),
     )
     told = [f"{step.id}: {evidence(step)}" for step in weighty[:_TOLD]]
-    rest = sum(step.estimate.seconds or 0.0 for step in weighty[_TOLD:])
-    if len(weighty) > _TOLD:
-        told.append(f"{len(weighty) - _TOLD} more steps, together {span(rest)}")
+    rest = [step.estimate.seconds for step in weighty[_TOLD:]]
+    known = [seconds for seconds in rest if seconds is not None]
+    for count, what in ((len(rest) - len(known), "of unknown length"), (len(known), f"together {span(sum(known))}")):
+        if count:
+            told.append(f"{count} more step{'s' if count > 1 else ''}{',' if what[0] == 't' else ''} {what}")
     return tuple(told)
 
 

@@ -164,11 +164,16 @@ def _weighed(ask: Ask, engine: StoreSpec, wish: Wish, offered: Sequence[Candidat
     if lost is not None and best.lag is not None and most is not None and best.lag > most and lost < best.lag:
         why = f"restore: {best.member} of {ask.name} is {span(best.lag)} behind, more than the objective allows; "
         return _said(back, why + f"a restore loses {span(lost)}")
+    over = engine.fail_over(ask, best.member)
+    if possible and not all(step.built for step in over.steps):
+        # A plan that can be applied is worth more in a disaster than a better one that cannot.
+        why = f"restore: {_why(best)}, and this version cannot fail over to it yet; {_cost(back, possible, lost)}"
+        return _said(back, why + "; '--strategy failover' plans the promotion to be read")
     others = [one for one in offered if one.refusal]
     text = f"failover: {_why(best)}; {_cost(back, possible, lost)}"
     if others:
         text += f"; not chosen: {_refusals(others)}"
-    return _said(Way("failover", engine.fail_over(ask, best.member)), text)
+    return _said(Way("failover", over), text)
 
 
 def _why(best: Candidate) -> str:

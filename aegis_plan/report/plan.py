@@ -244,4 +244,4 @@ def summary(plan: Plan) -> str:
     length = f"{unknown} step{'s' if unknown != 1 else ''} of unknown length"
     if unknown == len(plan.steps):
         return f"{text} How long it takes is not known yet."
-    return f"{text} Expected {span(seconds)}" + (f", {length}." if unknown else ".")
+    return f"{text} At least {span(seconds)}: {length}." if unknown else f"{text} Expected {span(seconds)}."

@@ -398,6 +398,20 @@ def test_a_plan_of_another_version_can_be_resumed(home: Path) -> None:
     assert (home / "effects").read_text() == "one\ntwo\n"
 
 
+def test_a_run_goes_on_while_the_documents_are_broken(home: Path) -> None:
+    """A plan carries its documents; those of today only say where the runs are."""
+    slowly(home)
+    first = under_way(home, "apply", "--scenario", "evacuation", "-y", stdout=subprocess.DEVNULL)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 6
+    (home / "plans" / "half.yaml").write_text("aegis: v1\nservices: {auth: {teir: '{{ nothing }}'\n")
+    assert aegis("validate", cwd=home).returncode == 1
+    assert json.loads(aegis("runs", "--json", cwd=home).stdout)["runs"][0]["verdict"] == "stopped"
+    assert aegis("resume", cwd=home).returncode == 7
+    answered = aegis("resume", "--answer", "declare.say-it=done", cwd=home)
+    assert "two" in (home / "effects").read_text(), answered.stdout + answered.stderr
+
+
 def test_resume_goes_on_with_the_run_that_stopped_and_not_with_one_that_was_refused(home: Path) -> None:
     slowly(home)
     first = under_way(home, "apply", "--scenario", "evacuation", "-y", stdout=subprocess.DEVNULL)

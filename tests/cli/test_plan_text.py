@@ -93,7 +93,7 @@ def test_the_first_step_that_touches_people_is_marked() -> None:
 def test_the_summary_is_last() -> None:
     last = " ".join(text_of(RECOVERY).rstrip().split("\n\n")[-1].split())
     assert last == (
-        "Plan: 1 to add, 2 to change, 1 to replace, 0 to remove. Expected 1 min 5 s, 2 steps of unknown length."
+        "Plan: 1 to add, 2 to change, 1 to replace, 0 to remove. At least 1 min 5 s: 2 steps of unknown length."
     )
     assert expected(RECOVERY) == (65.0, 2)
 

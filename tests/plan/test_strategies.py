@@ -153,9 +153,12 @@ def test_auto_says_what_it_chose_and_what_the_other_way_would_cost() -> None:
         for action in ("stage", "replay", "stop-server", "swap", "start-server", "accept")
     )
     made = plan(declared("auto"), lost("stopped"), replica(), durations=times)
-    assert "promote" in actions(made)
-    choice = next(choice for choice in made.choices if choice.startswith("failover:"))
+    # It can be applied, which a failover cannot yet be.
+    assert "promote" not in actions(made)
+    assert not made.blocked
+    choice = next(choice for choice in made.choices if choice.startswith("restore:"))
     assert "busan-1 is a replica 3 s behind" in choice
+    assert "cannot fail over to it yet" in choice
     assert "a restore would take about 1 h and lose" in choice
 
 
