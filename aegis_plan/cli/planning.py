@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 _POSITION = re.compile(r"(\d+/)?[0-9A-Fa-f]+/[0-9A-Fa-f]+")
 """A place in a store's log, such as 1/0/5000028; anything else that is not `latest` is a time."""
-
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""So far the clock that a time of failure was read from may be ahead of ours."""
 
 _UNKNOWN = {
     "scenario": "scenario-unknown",
@@ -150,6 +152,13 @@ def make_plan(world: World, intent: Intent) -> Plan:
     """Looks at the world and plans what was asked for."""
     from aegis_plan.cli.version import version
 
+    if intent.failed_at and datetime.fromisoformat(intent.failed_at) > world.clock.now() + CLOCKS_DIFFER:
+        raise UsageError(
+            "failure-ahead",
+            "the time of the failure lies in the future",
+            f"--failed-at gives {intent.failed_at}",
+            "give the moment at which it broke, or leave it out where nobody knows it",
+        )
     snapshot = world.observe(intent.stores or None, intent.sites_down)
     return plan_from(world.documents, world.digest, intent, snapshot, version())
 

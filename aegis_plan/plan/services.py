@@ -223,12 +223,18 @@ def own_steps(
     before = tuple(step.id for step in made if step.phase in ("declare", "isolate"))
     if not before:
         return [*steps, *made]
-    waiting = [
-        step.model_copy(update={"needs": (*step.needs, *before)})
-        if step.destructive and not _own_need(step, before)
-        else step
-        for step in steps
-    ]
+    waiting: list[Step] = []
+    behind: set[str] = set()
+    for step in steps:
+        # What serves people begins or ends for nobody who was not called; fetching and proving may go ahead.
+        late = any(need in behind for need in step.needs) or _own_need(step, before)
+        if step.destructive or (step.phase == "services" and not late):
+            late = True
+            if not _own_need(step, before):
+                step = step.model_copy(update={"needs": (*step.needs, *before)})
+        if late:
+            behind.add(step.id)
+        waiting.append(step)
     return [*waiting, *made]
 
 

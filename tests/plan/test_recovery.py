@@ -367,6 +367,28 @@ def test_own_steps_hang_on_their_phases() -> None:
     assert steps["isolate.fence"].estimate.seconds == 10
 
 
+def test_no_service_starts_before_people_were_called_and_the_lost_was_cut_off() -> None:
+    """Also one that waits for no store: it would come up within reach of what is being isolated."""
+    own = {"declare": {"call": {"manual": "call"}}, "isolate": {"cut": {"run": ["cut"]}}}
+    alone = {"tier": 1, "start": {"command": ["start-front"]}, "health": {"tcp": {"address": "localhost:2"}}}
+    plan = recover(
+        snapshot(QUIET, LOST),
+        changes={
+            "scenarios__db_lost__steps": own,
+            "services__front": alone,
+            "scenarios__db_lost__affects": {"stores": ["policy-db"], "services": ["front"]},
+        },
+    )
+    needs = {step.id: set(step.needs) for step in plan.steps}
+
+    def all_before(name: str) -> set[str]:
+        return needs[name].union(*(all_before(need) for need in needs[name]))
+
+    for name in ("front.start", "front.health", "auth.start", "policy-db.swap"):
+        assert {"declare.call", "isolate.cut"} <= all_before(name), name
+    assert "declare.call" not in all_before("policy-db.stage")
+
+
 def test_own_steps_in_a_circle_block_the_plan() -> None:
     own = {"isolate": {"a": {"run": ["a"], "needs": ["b"]}, "b": {"run": ["b"], "needs": ["a"]}}}
     plan = recover(snapshot(QUIET, LOST), changes={"scenarios__db_lost__steps": own})

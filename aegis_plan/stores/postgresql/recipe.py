@@ -192,7 +192,7 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
         "replay",
         f"replay the log to {_where(draft.target, point)} and prove it",
         "the data is proved on a private socket before "
-        + ("anything is touched" if cleared is None else "it takes the place of the old"),
+        + ("it takes the place of the old" if stopped else "anything is touched"),
         ReplayParams(
             store=ask.name,
             lineage=point.lineage,
