@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -436,3 +438,12 @@ def test_a_position_lies_on_the_timeline_that_owns_it(to: str, timeline: int) ->
     catalog = shelf(FULL, FIRST, SECOND, a_history(2, 60, (1, 0x3000)), a_range("m1", 70, 0x3000, 0x3800, timeline=2))
     plan = recover(snapshot(catalog, LOST, minute=80), to)
     assert plan.steps[0].params["timeline"] == timeline
+
+
+def test_planning_loads_no_driver() -> None:
+    code = (
+        "import sys; from aegis_plan.stores.postgresql import recover, protect; from aegis_plan.plan import recover; "
+        "print([name for name in ('psycopg', 'boto3', 'networkx', 'rich', 'cryptography') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -14,7 +14,6 @@ from typing import Any
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse
-from aegis_plan.stores.postgresql.replication import Replication, ServerError
 
 MOST = 4096
 """Bytes of log by which the end of a range is known again."""
@@ -59,6 +58,8 @@ def differs(text: str, where: str, check: Callable[[], None], records: Iterable[
     at, how = max((found for found in known if found[0].timeline == tl), default=(None, None))
     if at is None or how is None:
         return ""
+    from aegis_plan.stores.postgresql.replication import Replication, ServerError
+
     with Replication(text, where, check) as wire:
         data = b""
         try:
