@@ -10,19 +10,19 @@ from aegis_plan.errors import UsageError
 _SYSTEM = re.compile(rb"^system:", re.MULTILINE)
 
 
-def documents_folder(path: Path | None = None) -> Path:
+def documents_folder(path: Path | None = None, *, several: bool = False) -> Path:
     """`path`, else `plans/` in the current folder, else the current folder when documents lie in it.
 
-    Raises UsageError `documents-not-found` or `systems-several`.
+    Raises UsageError `documents-not-found`, and `systems-several` unless `several` systems are all meant.
     """
     if path is not None:
         if path.exists():
-            return _one(path)
+            return path if several else _one(path)
         looked = f"{path} does not exist"
     else:
         here = Path.cwd()
         if (here / "plans").is_dir():
-            return _one(here / "plans")
+            return here / "plans" if several else _one(here / "plans")
         if any(here.glob("*.yaml")) or any(here.glob("*.yml")):
             return here
         looked = f"there is no folder plans and no YAML file in {here}"

@@ -53,7 +53,8 @@ def command(session: Session, paths: tuple[str, ...], check: bool, diff: bool, a
             raise UsageError("stdin-alone", "standard input goes with no other path", "'-' stands beside other paths")
         return _filter(session, check, diff, as_json)
     results: list[_Result] = []
-    for file in _files([documents_folder(Path(path)) for path in paths] or [documents_folder()]):
+    chosen = [documents_folder(Path(path), several=True) for path in paths] or [documents_folder(several=True)]
+    for file in _files(chosen):
         try:
             before = read_document(file)
             after = format_document(before, str(file))

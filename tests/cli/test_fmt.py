@@ -185,3 +185,12 @@ def test_the_hooks_of_pre_commit_run_commands_that_exist() -> None:
         assert re.search(hook["files"], "a.yaml")
         assert not re.search(hook["files"], "a.yaml.j2")
         assert main([*hook["entry"].split()[1:], "--help"]) == 0
+
+
+def test_several_systems_are_formatted_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "plans" / name).mkdir(parents=True)
+        (tmp_path / "plans" / name / "a.yaml").write_text(f"aegis: v1\nsystem:   {{name: {name}}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["fmt"]) == 0
+    assert (tmp_path / "plans" / "two" / "a.yaml").read_text() == "aegis: v1\nsystem: {name: two}\n"
