@@ -97,8 +97,10 @@ def command(
 def write_plan(plan: Plan, target: Path) -> str:
     """Saves a plan and returns its digest. Raises AegisError `file-not-written`."""
     from aegis_plan.plan.planfile import pieces
+    from aegis_plan.repositories.collecting import uncollected
 
-    digest, parts = pieces(plan)
+    with uncollected():
+        digest, parts = pieces(plan)
     try:
         with target.open("wb") as file:
             file.writelines(parts)

@@ -26,12 +26,14 @@ def read_plan(path: Path) -> tuple[Plan, str]:
 def read_file(path: Path) -> tuple[Plan, str, bytes]:
     """The same with the bytes of the file."""
     from aegis_plan.plan.planfile import read
+    from aegis_plan.repositories.collecting import uncollected
 
     try:
         data = path.read_bytes()
     except OSError as error:
         raise AegisError("file-not-read", "a file cannot be read", f"{path}: {error.strerror}") from None
-    return (*read(data), data)
+    with uncollected():
+        return (*read(data), data)
 
 
 def steps_of(path: Path, begin: str) -> list[str]:

@@ -36,8 +36,10 @@ def load_documents(
     before all that is given."""
     from aegis_plan.cli.variables import given
     from aegis_plan.documents.load import load
+    from aegis_plan.repositories.collecting import uncollected
 
-    return load(documents_folder(path), given(kept or {}), forgiven)
+    with uncollected():
+        return load(documents_folder(path), given(kept or {}), forgiven)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def load(folder: Path, given: Given | None = None, forgiven: frozenset[str] = fr
     problems.extend(sense.written_secrets(root))
     if whole:
         problems.extend(names.problems(root, near))
-        problems.extend(sense.problems(root, near, refused))
+        problems.extend(sense.problems(root, near, refused, documents))
     problems = [problem for problem in problems if problem.code not in forgiven]
     if problems or documents is None:
         raise DocumentsError(_in_order(_without_echo(problems, unrendered)))

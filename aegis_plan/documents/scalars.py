@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -111,19 +112,27 @@ def _reason(value: Any) -> Any:
 
 
 def _schedule(value: Any) -> Any:
+    if isinstance(value, str):
+        why = _no_schedule(value)
+        if why is not None:
+            raise ValueError(f"not a cron schedule of five fields{why}")
+    return value
+
+
+@lru_cache(maxsize=1000)
+def _no_schedule(text: str) -> str | None:
+    """What makes a text no schedule; None for one. A thousand stores share a few schedules."""
+    from datetime import UTC, datetime
+
     from cronsim import CronSim, CronSimError
 
-    if isinstance(value, str):
-        from datetime import UTC, datetime
-
-        if len(value) > 1000 or len(value.split()) != 5:
-            raise ValueError("not a cron schedule of five fields, such as 0 2 * * 0 for Sundays at 02:00")
-        try:
-            CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
-        except (CronSimError, ValueError, OverflowError) as error:
-            why = f": {error}" if isinstance(error, CronSimError) else ""
-            raise ValueError(f"not a cron schedule of five fields{why}") from None
-    return value
+    if len(text) > 1000 or len(text.split()) != 5:
+        return ", such as 0 2 * * 0 for Sundays at 02:00"
+    try:
+        CronSim(text, datetime(2026, 1, 1, tzinfo=UTC))
+    except (CronSimError, ValueError, OverflowError) as error:
+        return f": {error}" if isinstance(error, CronSimError) else ""
+    return None
 
 
 Duration = Annotated[

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from aegis_plan.documents import secrets
-from aegis_plan.documents.model import Store
+from aegis_plan.documents.model import Documents, Store
 from aegis_plan.documents.nearest import Nearest
 from aegis_plan.documents.tree import Node, Path, dotted
 from aegis_plan.errors import AegisError
@@ -25,13 +25,16 @@ _MOST_CIRCLES = 20
 _SECRET_FIELDS = (("repositories", "*", "secret_key"),)
 
 
-def problems(root: Node, near: Nearest, unreadable: set[str]) -> Iterator[AegisError]:
-    """An error for each thing that makes no sense. `unreadable` names stores that the model refuses."""
+def problems(
+    root: Node, near: Nearest, unreadable: set[str], documents: Documents | None = None
+) -> Iterator[AegisError]:
+    """An error for each thing that makes no sense. `unreadable` names stores that the model refuses;
+    `documents` is the model where it refuses nothing."""
     yield from cycles(root)
     yield from inversions(root)
     yield from _timezone(root, near)
     yield from _sealing(root)
-    yield from _engines(root, unreadable)
+    yield from _engines(root, unreadable, documents)
     yield from _tiers(root)
     yield from _steps(root)
     yield from _places(root)
@@ -229,7 +232,7 @@ def _is_signer(text: str) -> bool:
         return False
 
 
-def _engines(root: Node, unreadable: set[str]) -> Iterator[AegisError]:
+def _engines(root: Node, unreadable: set[str], documents: Documents | None) -> Iterator[AegisError]:
     from aegis_plan.stores.specs import spec
 
     stores = root.child("stores")
@@ -246,7 +249,7 @@ def _engines(root: Node, unreadable: set[str]) -> Iterator[AegisError]:
         if name in unreadable:
             continue
         try:
-            store = Store.model_validate(node.plain())
+            store = documents.stores[name] if documents is not None else Store.model_validate(node.plain())
         except ValidationError:
             continue  # the model has told it
         for path, message, hint in found.check(name, store):

@@ -153,7 +153,6 @@ class _Reader:
 
     def node(self, kind: str, now: Any) -> Node:
         line, column = now.start_mark.line + 1, now.start_mark.column + 1
-        position = Position(self.file, line, column)
         anchor = now.anchor
         if kind == "AliasEvent":
             known = self.anchors.get(anchor)
@@ -164,9 +163,9 @@ class _Reader:
                     "an alias stands for nothing",
                     f"*{anchor} stands within what it names" if inside else f"no anchor is called &{anchor} above it",
                     "write the value itself",
-                    position,
+                    Position(self.file, line, column),
                 )
-            self.weigh(known.weight, position)
+            self.weigh(known.weight, line, column)
             node = Node(known.value, known.file, known.line, known.column)
             node.keys, node.weight = known.keys, known.weight
             return node
@@ -176,9 +175,9 @@ class _Reader:
                 "a document uses a tag",
                 f"'{now.tag}'; the model decides what a value is, tags do not",
                 "remove the tag",
-                position,
+                Position(self.file, line, column),
             )
-        self.weigh(1, position)
+        self.weigh(1, line, column)
         value: dict[str, Node] | list[Node] | str | None
         if kind == "MappingStartEvent":
             value = {}
@@ -193,7 +192,7 @@ class _Reader:
             self.anchors[anchor] = None if isinstance(value, dict | list) else node
         return node
 
-    def weigh(self, more: int, position: Position) -> None:
+    def weigh(self, more: int, line: int, column: int) -> None:
         self.weight += more
         if self.weight > MAXIMUM_NODES:
             raise AegisError(
@@ -201,7 +200,7 @@ class _Reader:
                 "a document is nested too deeply or expands to too much",
                 f"more than {MAXIMUM_NODES} values, aliases counted as often as they are used",
                 "write fewer aliases, or split the file",
-                position,
+                Position(self.file, line, column),
             )
 
     def attach(

@@ -126,6 +126,8 @@ class Watch:
 
     def __init__(self, steps: Sequence[Step], parallel: int, elapsed: float | None, decide: float = 0.0) -> None:
         self._steps = {step.id: step for step in steps}
+        self._seconds = {step.id: step.estimate.seconds for step in steps}
+        self._weight = {name: inf if seconds is None else seconds for name, seconds in self._seconds.items()}
         self._usual = schedule(steps, parallel)
         self._worst = endings(steps, parallel, worst_length) if any(step.estimate.worst for step in steps) else None
         self._elapsed = elapsed or 0.0
@@ -142,7 +144,7 @@ class Watch:
         known = slowest.end + self._elapsed
         way = self._usual.way(slowest.step, _WAY)
         unknown = list(dict.fromkeys(name for at in times for name in (*at.late, *((at.step,) if at.unknown else ()))))
-        evidence = _evidence([self._steps[name] for name in dict.fromkeys((*way, *unknown))])
+        evidence = self._rests_on(list(dict.fromkeys((*way, *unknown))))
         if not unknown:
             # With a limit of concurrency other lengths change the order, which can end a step sooner.
             worst = max(map(self._worst.__getitem__, after)) + self._elapsed if self._worst is not None else known
@@ -161,26 +163,27 @@ class Watch:
             basis += f"; the rest takes {span(known)} {self._since}"
         return _forecast(subject, "rto", target, None, basis, about, None, evidence)
 
+    def _rests_on(self, names: Sequence[str]) -> tuple[str, ...]:
+        """What the times of these steps rest on, the weightiest first."""
+        # Of a thousand services each has a way of a hundred steps: what is asked of every step was looked up before.
+        weight = self._weight
+        weighty = sorted([name for name in names if weight[name] > 0], key=weight.__getitem__, reverse=True)
+        told = [f"{name}: {evidence(self._steps[name])}" for name in weighty[:_TOLD]]
+        rest = [self._seconds[name] for name in weighty[_TOLD:]]
+        known = [seconds for seconds in rest if seconds is not None]
+        for count, what in (
+            (len(rest) - len(known), "of unknown length"),
+            (len(known), f"together {span(sum(known))}"),
+        ):
+            if count:
+                told.append(f"{count} more step{'s' if count > 1 else ''}{',' if what[0] == 't' else ''} {what}")
+        return tuple(told)
+
 
 _WAY = 1000
 """So many steps of a way are looked at for what it rests on."""
 _TOLD = 5
 """So many steps tell what a forecast rests on: the longest, and those of unknown length."""
-
-
-def _evidence(steps: Sequence[Step]) -> tuple[str, ...]:
-    """What the times of these steps rest on, the weightiest first."""
-    weighty = sorted(
-        (step for step in steps if step.estimate.seconds is None or step.estimate.seconds > 0),
-        key=lambda step: -(inf if step.estimate.seconds is None else step.estimate.seconds),
-    )
-    told = [f"{step.id}: {evidence(step)}" for step in weighty[:_TOLD]]
-    rest = [step.estimate.seconds for step in weighty[_TOLD:]]
-    known = [seconds for seconds in rest if seconds is not None]
-    for count, what in ((len(rest) - len(known), "of unknown length"), (len(known), f"together {span(sum(known))}")):
-        if count:
-            told.append(f"{count} more step{'s' if count > 1 else ''}{',' if what[0] == 't' else ''} {what}")
-    return tuple(told)
 
 
 def evidence(step: Step) -> str:

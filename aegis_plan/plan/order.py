@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 
 from aegis_plan.errors import AegisError
 from aegis_plan.plan.course import graph
+from aegis_plan.plan.gates import gated
 from aegis_plan.plan.step import PHASES, Step
 
 _PHASE = {phase: index for index, phase in enumerate(PHASES)}
@@ -59,6 +60,11 @@ def ordered(steps: Sequence[Step]) -> tuple[Step, ...]:
 
 def _check_gates(steps: Sequence[Step]) -> None:
     """Raises `steps-in-circle` where a gate waits for a step that waits for the gate: nothing of that could begin."""
+    last = {step.tier: at for at, step in enumerate(steps) if step.gate}
+    if not any(
+        gated(step) and any(at < last[tier] for tier in last if tier < step.tier) for at, step in enumerate(steps)
+    ):
+        return  # in this order each step stands behind all gates that hold it back, so that nothing waits in a circle
     net = graph(steps)
     waiting = [len(needs) for needs in net.needs]
     free = [at for at, count in enumerate(waiting) if not count]

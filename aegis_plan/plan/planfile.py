@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from aegis_plan.documents.digest import canonical
+from aegis_plan.documents.digest import canonical, text
 from aegis_plan.errors import AegisError, StaleError
 from aegis_plan.plan.plan import FORMAT, Plan
 
@@ -58,20 +57,17 @@ def _list(items: Iterable[bytes]) -> Iterator[bytes]:
 
 def _fields(model: BaseModel, without: set[str]) -> dict[str, bytes]:
     found = model.model_dump(mode="json", exclude=without)
-    return {name: json.dumps(value, **_FORM).encode() for name, value in found.items()}
+    return {name: text(value).encode() for name, value in found.items()}
 
 
 def _object(parts: Mapping[str, bytes | Iterable[bytes]]) -> Iterator[bytes]:
     lead = b"{"
     for name in sorted(parts):
         part = parts[name]
-        yield lead + json.dumps(name, **_FORM).encode() + b":"
+        yield lead + text(name).encode() + b":"
         yield from (part,) if isinstance(part, bytes) else part
         lead = b","
     yield b"}" if lead == b"," else b"{}"
-
-
-_FORM: dict[str, Any] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": False}
 
 
 def write(plan: Plan) -> bytes:
@@ -106,7 +102,7 @@ def read(data: bytes) -> tuple[Plan, str]:
             f"the plan asks for a reader of format {oldest}, this one reads up to {FORMAT}",
             "use the version that made it, or make the plan again with this one",
         )
-    form = json.dumps(body, **_FORM).encode("utf-8", "replace")
+    form = text(body).encode("utf-8", "replace")
     if hashlib.sha256(form).hexdigest() != named:
         raise StaleError(
             "plan-altered",

@@ -48,9 +48,10 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     recovered: list[str] = []
     promoted = False
     past = durations_of(snapshot)
+    affected = frozenset(scenario.affects.stores) if scenario is not None else None
     questions = asks(documents, snapshot, names, down, bool(intent.options.get("give_up_old_data")))
     for name, ask in questions.items():
-        way = choose(ask, _wish(intent, scenario, strategy, target, name, ask, len(questions)), scenario)
+        way = choose(ask, _wish(intent, scenario, affected, strategy, target, name, ask, len(questions)), scenario)
         recipe = way.recipe
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
@@ -135,7 +136,14 @@ def _strategy(intent: Intent, scenario: Scenario | None) -> str:
 
 
 def _wish(
-    intent: Intent, scenario: Scenario | None, strategy: str, target: Target, name: str, ask: Ask, count: int
+    intent: Intent,
+    scenario: Scenario | None,
+    affected: frozenset[str] | None,
+    strategy: str,
+    target: Target,
+    name: str,
+    ask: Ask,
+    count: int,
 ) -> Wish:
     member = intent.options.get("member")
     return Wish(
@@ -144,7 +152,7 @@ def _wish(
         member=member if member in ask.store.members or count == 1 else None,
         restore_to=scenario.restore_to.get(name) if scenario is not None else None,
         beside=_beside(intent.beside, name, count) if intent.beside else None,
-        named=name in intent.stores or scenario is None or name in scenario.affects.stores,
+        named=affected is None or name in affected or name in intent.stores,
         disruption=scenario.disruption if scenario is not None else "",
     )
 
@@ -161,7 +169,8 @@ def _without_well(
 ) -> tuple[str, ...]:
     """Without the services that a partial recovery leaves alone."""
     healthy = frozenset(name for name, look in snapshot.services.items() if look.verdict == "pass")
-    alone = [name for name in hanging if well(documents, healthy, recovered, name)]
+    back = frozenset(recovered)
+    alone = dict.fromkeys(name for name in hanging if well(documents, healthy, back, name))
     if alone:
         choices.append(f"partial: left alone, since they are seen healthy with all that they use: {', '.join(alone)}")
     return tuple(name for name in hanging if name not in alone)

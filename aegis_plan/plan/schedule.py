@@ -162,6 +162,8 @@ def _late(net: Graph, run: Course, open_ended: list[bool], limit: int) -> list[t
     for at in run.sequence:
         found: tuple[str, ...] = ()
         for before in net.needs[at]:
+            if len(found) >= MANY:
+                break
             names = late[before]
             if before < net.steps and open_ended[before]:
                 names = _joined(names, (net.ids[before],))

@@ -118,8 +118,9 @@ def _behind(documents: Documents, service: str, own: Mapping[str, str], accepted
 def stuck(documents: Documents, names: Sequence[str], missing: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Services that use one of the `missing` stores, directly or not, with those stores."""
     found: dict[str, tuple[str, ...]] = {}
+    among = frozenset(names)
     for store in missing:
         for service in dependents(documents, (store,)):
-            if service in names:
+            if service in among:
                 found[service] = (*found.get(service, ()), store)
     return found

@@ -127,4 +127,10 @@ def new_step(action: str, *, seconds: float | None = None, **fields: Any) -> Ste
         "retry_delay": spec.retry_delay,
         "timeout": seconds if seconds is not None else spec.timeout,
     }
-    return Step(action=action, **{**known, **fields})
+    made = Step(action=action, **{**known, **fields})
+    # Its own set of the names of all that was given would weigh more than all the rest of it.
+    object.__setattr__(made, "__pydantic_fields_set__", _GIVEN)
+    return made
+
+
+_GIVEN = set(Step.model_fields)

@@ -226,7 +226,7 @@ def _problem(ask: Ask, severity: str, code: str, summary: str, detail: str, hint
     )
 
 
-def well(documents: Documents, healthy: frozenset[str], recovered: Sequence[str], service: str) -> bool:
+def well(documents: Documents, healthy: frozenset[str], recovered: frozenset[str], service: str) -> bool:
     """Whether a partial recovery may leave a service alone: it is seen healthy, and so is all that it uses."""
     waiting, seen = [service], set()
     while waiting:

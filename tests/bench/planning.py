@@ -16,6 +16,7 @@ from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot, StoreLook, store_facts
 from aegis_plan.plan import planfile
 from aegis_plan.plan.plan import Intent
+from aegis_plan.repositories.collecting import uncollected
 from tests.plan.world import a_range, a_set, documents, member, shelf, snapshot
 
 
@@ -62,9 +63,10 @@ def main() -> None:
     begun, used = time.perf_counter(), time.process_time()
     plan = plan_from(made, "d", Intent(kind="recover", scenario="all-lost", to="latest"), seen, "bench")
     wall, cpu = time.perf_counter() - begun, time.process_time() - used
-    begun = time.perf_counter()
-    data = planfile.write(plan)
-    wrote = time.perf_counter() - begun
+    begun, used = time.perf_counter(), time.process_time()
+    with uncollected():
+        pieces = planfile.pieces(plan)[1]
+    wrote, wrote_cpu = time.perf_counter() - begun, time.process_time() - used
     print(
         json.dumps(
             {
@@ -76,7 +78,8 @@ def main() -> None:
                 "wall_s": round(wall, 2),
                 "cpu_s": round(cpu, 2),
                 "write_s": round(wrote, 2),
-                "file_mib": len(data) >> 20,
+                "write_cpu_s": round(wrote_cpu, 2),
+                "file_mib": sum(map(len, pieces)) >> 20,
                 "rss_before_mib": before,
                 "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
                 "load": round(os.getloadavg()[0], 1),
