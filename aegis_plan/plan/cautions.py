@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from aegis_plan.documents.model import EXPERIMENTAL, Documents, Scenario
-from aegis_plan.plan.plan import PlanFinding
-from aegis_plan.plan.strategy import SPOILED
+from aegis_plan.plan.plan import Intent, PlanFinding
 
 
 def experimental(documents: Documents, sections: Sequence[str] = tuple(EXPERIMENTAL)) -> Iterator[PlanFinding]:
@@ -18,6 +17,33 @@ def experimental(documents: Documents, sections: Sequence[str] = tuple(EXPERIMEN
             code="section-experimental",
             summary="sections that are checked and not acted on yet",
             detail="; ".join(f"{section}: {EXPERIMENTAL[section]}" for section in declared),
+        )
+
+
+def unclear(documents: Documents, scenario: Scenario, intent: Intent, stores: Sequence[str]) -> Iterator[PlanFinding]:
+    """A disaster that takes servers away, and nobody can know which."""
+    detail, hint, lost = "", "", {*scenario.affects.sites, *intent.sites_down}
+    if not scenario.effect.takes_sites or not stores:
+        return
+    if not lost:
+        named = ", ".join(stores[:3]) + (f" and {len(stores) - 3} more" if len(stores) > 3 else "")
+        detail = f"it names no site, so it is not known which servers of {named} are gone"
+        hint = "write 'affects: {sites: [...]}' or give --site-down SITE; 'disruption: store' where no server is gone"
+    elif scenario.disruption == "host":
+        for name in stores:
+            for site in scenario.affects.sites:
+                there = [one for one, member in documents.stores[name].members.items() if member.site == site]
+                if len(there) > 1 and site not in intent.sites_down:
+                    detail = f"{' and '.join(there)} of {name} are at {site}, and one host is lost"
+                    hint = f"--site-down {site} or 'disruption: site' if all are; else make each host a site of its own"
+    if detail:
+        yield PlanFinding(
+            severity="error",
+            code="disruption-unclear",
+            summary="the scenario does not say which servers are lost",
+            detail=f"{intent.scenario} is of kind {scenario.disruption}: {detail}",
+            hint=hint,
+            subject=intent.scenario,
         )
 
 
@@ -38,7 +64,7 @@ def managed(documents: Documents, stores: Sequence[str]) -> Iterator[PlanFinding
 
 def target(scenario: Scenario | None, name: str, back_in_time: bool) -> Iterator[PlanFinding]:
     """A disaster that is in the data already, and nobody said from before when it has to be."""
-    if scenario is not None and scenario.disruption in SPOILED and not back_in_time:
+    if scenario is not None and scenario.effect.spoils_replicas and not back_in_time:
         yield PlanFinding(
             severity="warning",
             code="target-not-clean",

@@ -9,7 +9,6 @@ from typing import Any
 
 from aegis_plan.documents.model import Documents, LocalRepository, S3Repository
 from aegis_plan.plan.plan import Plan
-from aegis_plan.plan.recover import lost_sites
 from aegis_plan.plan.services import concerned
 from aegis_plan.requirement import Requirement
 
@@ -33,8 +32,8 @@ def wanted(plan: Plan) -> Wanted:
     """What the plan of a scenario rests on, where it would be carried out."""
     documents = plan.documents
     scenario = documents.scenarios[plan.intent.scenario]
-    stores = concerned(documents, plan.intent, scenario)
-    found = Wanted(stores=stores, down=frozenset({*lost_sites(scenario), *plan.intent.sites_down}))
+    stores = tuple(concerned(documents, plan.intent, scenario))
+    found = Wanted(stores=stores, down=frozenset({*scenario.lost_sites, *plan.intent.sites_down}))
     found.members = frozenset(_members(plan, stores, found.down))
     for name in sorted(found.members):
         store, _, member = name.partition("/")

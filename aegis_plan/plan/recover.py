@@ -14,7 +14,7 @@ from aegis_plan.plan.forecast import forecast_recovery, losses_unknown
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.protect import unique, unreachable
-from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
+from aegis_plan.plan.services import Why, concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.serving import Serving, serves, serving, stuck
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.strategy import Wish, choose, well
@@ -30,8 +30,9 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     Raises UsageError `time-unreadable`, `scenario-unknown` or `nothing-to-recover`."""
     scenario = _scenario(documents, intent)
     target, failed_at = _target(intent), _moment(intent.failed_at)
-    down = tuple(sorted({*intent.sites_down, *lost_sites(scenario)}))
-    names = concerned(documents, intent, scenario)
+    down = tuple(sorted({*intent.sites_down, *(scenario.lost_sites if scenario is not None else ())}))
+    why = concerned(documents, intent, scenario)
+    names = tuple(why)
     if not names and not (scenario is not None and scenario.affects.services):
         raise UsageError(
             "nothing-to-recover",
@@ -41,6 +42,8 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         )
     strategy = _strategy(intent, scenario)
     findings: list[PlanFinding] = list(unreachable(snapshot))
+    if scenario is not None and not intent.beside:
+        findings.extend(cautions.unclear(documents, scenario, intent, names))
     choices: list[str] = []
     steps: list[Step] = []
     points: dict[str, RecoveryPoint] = {}
@@ -48,10 +51,9 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     recovered: list[str] = []
     promoted = False
     past = durations_of(snapshot)
-    affected = frozenset(scenario.affects.stores) if scenario is not None else None
     questions = asks(documents, snapshot, names, down, bool(intent.options.get("give_up_old_data")))
     for name, ask in questions.items():
-        way = choose(ask, _wish(intent, scenario, affected, strategy, target, name, ask, len(questions)), scenario)
+        way = choose(ask, _wish(intent, scenario, strategy, target, why[name], ask, len(questions)), scenario)
         recipe = way.recipe
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
@@ -123,37 +125,26 @@ def _scenario(documents: Documents, intent: Intent) -> Scenario | None:
     return documents.scenarios[intent.scenario]
 
 
-def lost_sites(scenario: Scenario | None) -> tuple[str, ...]:
-    """Sites that a scenario takes away as a whole."""
-    if scenario is None or scenario.disruption != "site":
-        return ()
-    return scenario.affects.sites
-
-
 def _strategy(intent: Intent, scenario: Scenario | None) -> str:
     """What was asked for on the command line, else what the scenario says."""
     return intent.strategy or (scenario.strategy if scenario is not None else "restore")
 
 
 def _wish(
-    intent: Intent,
-    scenario: Scenario | None,
-    affected: frozenset[str] | None,
-    strategy: str,
-    target: Target,
-    name: str,
-    ask: Ask,
-    count: int,
+    intent: Intent, scenario: Scenario | None, strategy: str, target: Target, why: Why, ask: Ask, count: int
 ) -> Wish:
-    member = intent.options.get("member")
+    member, name = intent.options.get("member"), ask.name
+    # Where the disaster takes sites, a service that is down says nothing of a store that stands elsewhere.
+    only_site = why == "site" or (why == "used" and scenario is not None and bool(scenario.lost_sites))
     return Wish(
         strategy=strategy,
         target=target,
         member=member if member in ask.store.members or count == 1 else None,
         restore_to=scenario.restore_to.get(name) if scenario is not None else None,
         beside=_beside(intent.beside, name, count) if intent.beside else None,
-        named=affected is None or name in affected or name in intent.stores,
-        disruption=scenario.disruption if scenario is not None else "",
+        struck=not only_site,
+        struck_sites=(*ask.sites_down, *(scenario.affects.sites if scenario is not None else ())),
+        spoiled=scenario is not None and scenario.effect.spoils_replicas,
     )
 
 

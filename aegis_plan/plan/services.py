@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Literal
 
 from aegis_plan.documents.model import Documents, OwnStep, Scenario, Service
 from aegis_plan.plan.asks import Durations
@@ -11,32 +12,38 @@ from aegis_plan.plan.people import called
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.step import PHASES, Estimate, Phase, Step, measured, new_step
 
+Why = Literal["asked", "named", "used", "site", "all"]
+"""What makes a store one to bring back: asked for, named by the scenario, used by a service that is down, a server at a
+struck site and nothing else, or that the scenario does not say what it takes."""
 
-def concerned(documents: Documents, intent: Intent, scenario: Scenario | None) -> tuple[str, ...]:
-    """Names of the stores to bring back, sorted: those asked for, else those that the scenario affects."""
+
+def concerned(documents: Documents, intent: Intent, scenario: Scenario | None) -> dict[str, Why]:
+    """The stores to bring back, sorted, each with why: those asked for, else those that the scenario affects."""
     if intent.stores and (scenario is None or set(intent.stores) != set(scenario.affects.stores)):
-        return tuple(sorted(dict.fromkeys(intent.stores)))
+        return dict.fromkeys(sorted(intent.stores), "asked")
     if scenario is None:
-        return ()
-    found = set(scenario.affects.stores)
-    sites = {*scenario.affects.sites, *intent.sites_down}
-    if sites:
-        for name, store in documents.stores.items():
-            if any(member.site in sites for member in store.members.values()):
-                found.add(name)
-    waiting, seen = list(scenario.affects.services), set()
+        return {}
+    affects = scenario.affects
+    where = scenario.effect.takes_sites and bool(intent.sites_down)
+    if not (affects.sites or affects.stores or affects.services or where):
+        return dict.fromkeys(sorted(documents.stores), "all")
+    found: dict[str, Why] = {}
+    sites = {*affects.sites, *intent.sites_down}
+    for name, store in documents.stores.items():
+        if any(member.site in sites for member in store.members.values()):
+            found[name] = "site"
+    waiting, seen = list(affects.services), set()
     while waiting:
         name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
         if name in documents.stores:
-            found.add(name)
+            found[name] = "used"
         elif name in documents.services:
             waiting.extend(documents.services[name].uses)
-    if not found and not scenario.affects.services and not sites:
-        found = set(documents.stores)
-    return tuple(sorted(found))
+    found.update(dict.fromkeys(affects.stores, "named"))
+    return dict(sorted(found.items()))
 
 
 def dependents(documents: Documents, stores: Sequence[str], also: Sequence[str] = ()) -> tuple[str, ...]:

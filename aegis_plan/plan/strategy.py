@@ -16,8 +16,6 @@ from aegis_plan.stores.contract import Ask, Candidate, Recipe, StoreSpec, Target
 from aegis_plan.stores.specs import spec
 
 STRATEGIES = ("restore", "failover", "partial", "auto")
-SPOILED = ("logical", "ransomware")
-"""Disruptions that a replica follows: what is wrong on the primary is wrong there too."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,11 @@ class Wish:
     restore_to: str | None = None
     """The server that takes a restore, as the scenario says."""
     beside: str | None = None
-    named: bool = False
-    """Whether the store itself is said to be struck, and not only a site at which it has a server."""
-    disruption: str = ""
+    struck: bool = False
+    """Whether the store itself is struck, and not only a site at which it has a server."""
+    struck_sites: tuple[str, ...] = ()
+    spoiled: bool = False
+    """Whether its replicas have what the disaster did to the data."""
 
     @property
     def back_in_time(self) -> bool:
@@ -63,7 +63,7 @@ def choose(ask: Ask, wish: Wish, scenario: Scenario | None = None) -> Way:
     offered = _offered(ask, engine, wish)
     if wish.strategy == "failover":
         return _failover(ask, engine, wish, offered)
-    if wish.disruption in SPOILED:
+    if wish.spoiled:
         why = f"restore: a replica of {ask.name} has what the disaster did to it"
         return _said(_restore(ask, engine, wish), why)
     return _weighed(ask, engine, wish, offered, objective(ask.documents, ask.tier, "rpo", scenario))
@@ -81,7 +81,7 @@ def _restore(ask: Ask, engine: StoreSpec, wish: Wish) -> Way:
 def _stands(ask: Ask, wish: Wish) -> str | None:
     """Why a store needs nothing: only a site of its was struck, and its primary is elsewhere and seen."""
     primary = ask.look.primary
-    if wish.named or wish.disruption in SPOILED or primary is None or primary.site in ask.sites_down:
+    if wish.struck or wish.spoiled or primary is None or primary.site in wish.struck_sites:
         return None
     return f"{primary.member} is its primary and its site {primary.site} is not struck"
 
@@ -113,7 +113,7 @@ def _failover(ask: Ask, engine: StoreSpec, wish: Wish, offered: Sequence[Candida
     rest = next((one for one in offered if not one.seen), None)
     if best is not None:
         way = Way("failover", engine.fail_over(ask, best.member))
-        if wish.disruption in SPOILED:
+        if wish.spoiled:
             told = _problem(
                 ask,
                 "warning",

@@ -74,7 +74,7 @@ def what_if_down(plan: Plan, site: str, make: Make) -> SiteDown:
     intent = without_site(plan.intent, site)
     anew = make(intent)
     scenario = plan.documents.scenarios.get(plan.intent.scenario)
-    of_scenario = scenario.affects.sites if scenario is not None and scenario.disruption == "site" else ()
+    of_scenario = scenario.lost_sites if scenario is not None else ()
     before = {(one.code, one.subject) for one in plan.findings}
     new = [one for one in anew.findings if (one.code, one.subject) not in before]
     served = {step.subject for step in plan.steps if step.subject in plan.documents.stores}

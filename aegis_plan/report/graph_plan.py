@@ -20,9 +20,6 @@ from aegis_plan.report.graph_system import tier_names
 from aegis_plan.report.terminal import span
 from aegis_plan.topology.graph import tier_of_store
 
-_LOST = ("site", "zone")
-"""Disruptions that take whole sites away."""
-
 
 def draw_plan(plan: Plan) -> Drawing:
     """Every step of the plan and what it waits for."""
@@ -57,9 +54,9 @@ def draw_scenario(documents: Documents, name: str) -> Drawing:
             f"'{name}' is not declared; there are: {declared}",
             "see 'aegis graph'",
         )
-    down = scenario.affects.sites if scenario.disruption in _LOST else ()
+    down = scenario.lost_sites
     home = next((site for site in documents.sites if site not in down), next(iter(documents.sites), ""))
-    stores = concerned(documents, Intent(kind="recover", scenario=name), scenario)
+    stores = tuple(concerned(documents, Intent(kind="recover", scenario=name), scenario))
     steps = [_store_step(documents, store, home) for store in stores]
     accepted = {step.subject: step.id for step in steps}
     hanging = dependents(documents, stores, scenario.affects.services)

@@ -70,8 +70,9 @@ def _is_restored(scope: Scope, scenario: Scenario, store: str) -> bool:
     if scenario.strategy == "restore":
         return True
     members = scope.documents.stores[store].members.values()
+    useless = scope.useless_sites(scenario)
     return scenario.strategy == "failover" and not any(
-        member.promote and member.site not in scenario.affects.sites for member in members
+        member.promote and member.site not in useless for member in members
     )
 
 

@@ -12,9 +12,6 @@ from aegis_plan.documents.lint.words import say
 from aegis_plan.documents.model import Backup, Scenario, Store
 from aegis_plan.documents.tree import Path
 
-_LATE = ("ransomware", "logical")
-"""Disruptions that are found some time after they began."""
-
 
 def _sets(store: Store, backup: Backup) -> dict[str, timedelta]:
     """How long each kind of whole recovery point is kept; nothing when one of them is kept for good."""
@@ -149,7 +146,7 @@ def log_shorter_than_dwell(scope: Scope) -> Iterator[Wrong]:
 @rule("dwell-undeclared", "warning", "nothing says how long an infection may go unseen")
 def dwell_undeclared(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
-        if scenario.disruption not in _LATE or scenario.dwell is not None:
+        if not scenario.effect.found_late or scenario.dwell is not None:
             continue
         logs = {store: log for store in _touched(scope, scenario) if (log := _log(scope, store)) is not None}
         if logs:
@@ -190,7 +187,7 @@ def _late(scope: Scope) -> Iterator[tuple[str, Scenario, str]]:
     """Each store of a scenario that is found late; each store once, with the scenario that is found last."""
     found: dict[str, tuple[str, Scenario]] = {}
     for name, scenario in scope.documents.scenarios.items():
-        if scenario.disruption in _LATE and scenario.dwell is not None:
+        if scenario.effect.found_late and scenario.dwell is not None:
             for store in _touched(scope, scenario):
                 known = found.get(store)
                 if known is None or (known[1].dwell or timedelta()) < scenario.dwell:

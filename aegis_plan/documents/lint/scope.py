@@ -14,9 +14,6 @@ from aegis_plan.documents.lint.calendar import Gap, longest_gap
 from aegis_plan.documents.model import Backup, Documents, Scenario, Store
 from aegis_plan.documents.tree import Node
 
-LOST = ("host", "zone", "site")
-"""Disruptions that take what stands at the sites away; the others leave it standing, damaged or not to be trusted."""
-
 
 class Target(NamedTuple):
     """An objective and where it is written."""
@@ -103,7 +100,12 @@ class Scope:
 
     def lost_sites(self, scenario: Scenario) -> frozenset[str]:
         """Sites where nothing is left."""
-        return frozenset(scenario.affects.sites) if scenario.disruption in LOST else frozenset()
+        return frozenset(scenario.lost_sites)
+
+    def useless_sites(self, scenario: Scenario) -> frozenset[str]:
+        """Sites where nothing is left, or nothing that can be relied on."""
+        effect = scenario.effect
+        return frozenset(scenario.affects.sites) if effect.takes_sites or effect.distrusts_sites else frozenset()
 
     def backups(self) -> Iterator[tuple[str, Store, Backup]]:
         """Every store that is backed up."""

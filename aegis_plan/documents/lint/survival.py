@@ -32,8 +32,8 @@ def copies_on_one_site(scope: Scope) -> Iterator[Wrong]:
 @rule("copies-lost-with-site", "breach", "a scenario takes a store and all of its copies")
 def copies_lost_with_site(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
-        struck = set(scenario.affects.sites)
-        if not struck or scenario.disruption in ("store", "logical"):
+        struck = scope.useless_sites(scenario)
+        if not struck:
             continue
         for store in scope.affected(scenario):
             backup = scope.documents.stores[store].backup
@@ -154,7 +154,7 @@ def failover_without_member(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
         if scenario.strategy != "failover":
             continue
-        struck = set(scenario.affects.sites)
+        struck = scope.useless_sites(scenario)
         for store in scope.affected(scenario):
             members = scope.documents.stores[store].members
             if struck.issuperset(member.site for member in members.values()) if struck else len(members) < 2:

@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from aegis_plan.documents.model.section import Objectives, Section
 from aegis_plan.documents.scalars import Duration, Name
 
+Disruption = Literal["host", "zone", "site", "store", "logical", "ransomware"]
+
+
+class Effect(NamedTuple):
+    """What a kind of disruption does, wherever that is asked."""
+
+    takes_sites: bool = False
+    """What stands at the sites it names is gone: servers, services and copies."""
+    distrusts_sites: bool = False
+    """What stands there is left and can no longer be relied on."""
+    spoils_replicas: bool = False
+    """A replica follows it: what is wrong on the primary is wrong there too."""
+    found_late: bool = False
+    """It is noticed some time after it began."""
+
+
+DISRUPTIONS: Mapping[Disruption, Effect] = {
+    "host": Effect(takes_sites=True),
+    "zone": Effect(takes_sites=True),
+    "site": Effect(takes_sites=True),
+    "store": Effect(),
+    "logical": Effect(spoils_replicas=True, found_late=True),
+    "ransomware": Effect(distrusts_sites=True, spoils_replicas=True, found_late=True),
+}
+
 
 class Affects(Section):
     sites: tuple[Name, ...] = ()
-    """Sites; with `disruption: site` everything there is lost."""
+    """Sites; with `disruption: host`, `zone` or `site` everything there is lost."""
     stores: tuple[Name, ...] = ()
     """Stores whose data is lost or spoiled."""
     services: tuple[Name, ...] = ()
@@ -70,7 +96,7 @@ class Steps(Section):
 class Scenario(Section):
     description: str = ""
     """What happens, in a sentence."""
-    disruption: Literal["host", "zone", "site", "store", "logical", "ransomware"]
+    disruption: Disruption
     """What kind of disaster it is; it decides what counts as lost and whether a replica is of use."""
     severity: Literal["critical", "high", "medium", "low"] = "critical"
     """How grave it is."""
@@ -92,3 +118,12 @@ class Scenario(Section):
     """Role of the team that leads it."""
     steps: Steps = Steps()
     """Steps that only your people and scripts can do, by phase."""
+
+    @property
+    def effect(self) -> Effect:
+        return DISRUPTIONS[self.disruption]
+
+    @property
+    def lost_sites(self) -> tuple[str, ...]:
+        """Sites where nothing is left."""
+        return self.affects.sites if self.effect.takes_sites else ()
