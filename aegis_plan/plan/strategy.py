@@ -140,8 +140,10 @@ def _failover(ask: Ask, engine: StoreSpec, wish: Wish, offered: Sequence[Candida
         "error",
         "failover-impossible",
         "no replica can take the primary's place",
-        f"{ask.name}: {_refusals(offered)}",
-        "'--strategy restore' goes back to backups",
+        f"{ask.name}: {_refusals(ask, wish, offered)}",
+        "name another with --member; '--strategy restore' goes back to backups"
+        if wish.member is not None
+        else "'--strategy restore' goes back to backups",
     )
     return Way("failover", Recipe(findings=(told,)))
 
@@ -150,7 +152,7 @@ def _weighed(ask: Ask, engine: StoreSpec, wish: Wish, offered: Sequence[Candidat
     best = next((one for one in offered if not one.refusal), None)
     back = _restore(ask, engine, wish)
     if best is None:
-        return _said(back, f"restore: no replica of {ask.name} can be promoted: {_refusals(offered)}")
+        return _said(back, f"restore: no replica of {ask.name} can be promoted: {_refusals(ask, wish, offered)}")
     possible = bool(back.recipe.steps) and not any(one.severity == "error" for one in back.recipe.findings)
     lost = None
     if possible and back.recipe.point is not None:
@@ -172,7 +174,7 @@ def _weighed(ask: Ask, engine: StoreSpec, wish: Wish, offered: Sequence[Candidat
     others = [one for one in offered if one.refusal]
     text = f"failover: {_why(best)}; {_cost(back, possible, lost)}"
     if others:
-        text += f"; not chosen: {_refusals(others)}"
+        text += f"; not chosen: {_refusals(ask, wish, others)}"
     return _said(Way("failover", over), text)
 
 
@@ -181,8 +183,14 @@ def _why(best: Candidate) -> str:
     return f"{best.member} is a replica {behind} and its site {best.site} is not struck"
 
 
-def _refusals(offered: Sequence[Candidate]) -> str:
-    return "; ".join(f"{one.member}: {one.refusal}" for one in offered if one.refusal) or "it has no other member"
+def _refusals(ask: Ask, wish: Wish, offered: Sequence[Candidate]) -> str:
+    told = "; ".join(f"{one.member}: {one.refusal}" for one in offered if one.refusal)
+    if told or wish.member is None:
+        return told or "it has no other member"
+    if wish.member not in ask.store.members:
+        return f"{wish.member} is no member of it"
+    # All but a lone primary are offered.
+    return f"{wish.member}, which --member names, is its primary already"
 
 
 def _cost(back: Way, possible: bool, lost: float | None) -> str:

@@ -319,3 +319,16 @@ def test_nothing_is_promoted_before_the_disaster_was_declared() -> None:
     assert "declare.assess" in by_id["policy-db.promote"].needs
     assert by_id["declare.assess"].approve == "lead: is it done?"
     assert "Ha-eun Choi" in by_id["declare.assess"].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("seoul-1", "seoul-1, which --member names, is its primary already"), ("busan-9", "busan-9 is no member of it")],
+)
+def test_a_member_that_cannot_be_promoted_is_told_apart_from_having_none(name: str, why: str) -> None:
+    made = plan(declared("failover"), member("primary"), replica(), options={"member": name})
+    told = next(finding for finding in made.findings if finding.code == "failover-impossible")
+    assert why in told.detail
+    assert "no other member" not in told.detail
+    alone = plan(declared("failover", members={"seoul-1": TWO["seoul-1"]}), member("primary"))
+    assert "it has no other member" in next(one for one in alone.findings if one.code == "failover-impossible").detail
