@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from aegis_plan.plan.plan import Intent, Plan
 
 
-_POSITION = re.compile(r"(\d+/)?[0-9A-Fa-f]+/[0-9A-Fa-f]+")
-"""A place in a store's log, such as 1/0/5000028; anything else that is not `latest` is a time."""
 CLOCKS_DIFFER = timedelta(minutes=5)
 """So far the clock that a time of failure was read from may be ahead of ours."""
 
@@ -58,7 +55,7 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
 
     Raises UsageError `scenario-unknown`, `store-unknown`, `site-unknown`, `member-unknown`, `options-contradict`."""
     from aegis_plan.cli.moments import parse_moment
-    from aegis_plan.plan.plan import Intent
+    from aegis_plan.plan.plan import Intent, is_position
 
     zone = documents.system.timezone
 
@@ -115,7 +112,7 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
     if asked.give_up_old_data:
         options["give_up_old_data"] = True
     to = asked.to or "latest"
-    if to != "latest" and not _POSITION.fullmatch(to):
+    if to != "latest" and not is_position(to):
         to = when(to)
     return Intent(
         kind="recover" if asked.scenario else "restore",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from aegis_plan.plan.step import PARALLEL, Step
 
 FORMAT = 1
 OLDEST_READER = 1
+_POSITION = re.compile(r"(?:[0-9]{1,10}/)?[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 
 
 class _Frozen(BaseModel):
@@ -62,7 +64,7 @@ class Intent(_Frozen):
     scenario: str = ""
     stores: tuple[str, ...] = ()
     to: str = ""
-    """`latest` or a UTC time."""
+    """`latest`, a UTC time, or a position (`is_position`)."""
     before: str = ""
     """Time of infection, UTC."""
     sites_down: tuple[str, ...] = ()
@@ -105,6 +107,11 @@ class Plan(_Frozen):
     @property
     def breached(self) -> bool:
         return any(finding.severity == "breach" for finding in self.findings)
+
+
+def is_position(text: str) -> bool:
+    """Whether it is a place in a store's log, such as 1/0/5000028; any other that is not `latest` is a time."""
+    return _POSITION.fullmatch(text) is not None
 
 
 def limit(intent: Intent) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from aegis_plan.documents.model import Documents, Scenario
@@ -12,7 +11,7 @@ from aegis_plan.plan import cautions
 from aegis_plan.plan.asks import asks, durations_of, store_tiers
 from aegis_plan.plan.forecast import forecast_recovery, losses_unknown
 from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding, is_position, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import Why, concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.serving import Serving, serves, serving, stuck
@@ -20,8 +19,6 @@ from aegis_plan.plan.step import Step
 from aegis_plan.plan.strategy import Wish, choose, well
 from aegis_plan.plan.unbuilt import refusals
 from aegis_plan.stores.contract import Ask, RecoveryPoint, Target
-
-_POSITION = re.compile(r"(?:[0-9]{1,10}/)?[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}")
 
 
 def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, digest: str, tool: str) -> Plan:
@@ -185,7 +182,7 @@ def _target(intent: Intent) -> Target:
         return Target(infected - timedelta(microseconds=1) if infected is not None else None, None, intent.selection)
     if intent.to in ("", "latest"):
         return Target(selection=intent.selection)
-    if _POSITION.fullmatch(intent.to):
+    if is_position(intent.to):
         return Target(position=intent.to, selection=intent.selection)
     return Target(time=_moment(intent.to), selection=intent.selection)
 

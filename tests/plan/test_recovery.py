@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from aegis_plan.cli.planning import Asked, intent_of
+from aegis_plan.errors import UsageError
 from aegis_plan.observe.snapshot import PastDuration, Snapshot
 from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.recover import plan_recovery
@@ -447,3 +449,28 @@ def test_planning_loads_no_driver() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("1/0/3000", True),
+        ("0/3000", True),
+        ("FFFFFFFF/ffffffff", True),
+        ("0/123456789", False),
+        ("12345678901/0/3000", False),
+        ("\u0661/0/3000", False),
+        ("0/", False),
+    ],
+)
+def test_what_the_command_line_takes_for_a_position_the_planner_does_too(text: str, taken: bool) -> None:
+    asked = Asked(stores=("policy-db",), to=text)
+    if not taken:
+        with pytest.raises(UsageError) as refused:
+            intent_of(asked, documents())
+        assert "2026-11-23 14:05" in refused.value.hint, "the command line itself refuses it, and takes it for no time"
+        return
+    intent = intent_of(asked, documents())
+    assert intent.to == text
+    seen = snapshot(shelf(a_set("F1", 0, 0x1000, 0x2000)), member("primary"))
+    assert plan_recovery(documents(), seen, intent, "d", "t").intent.to == text
