@@ -73,17 +73,17 @@ def wanted(plan: Plan) -> Wanted:
 
 def judged(plan: Plan, ask: Wanted) -> list[Requirement]:
     """What the plan itself shows: whether it can be made, its room, its people, its state authority."""
-    return [*_made(plan), *_sites(plan), *_state(plan, ask), *_room(plan), *_people(plan)]
+    return [*_made(plan), *_sites(plan, ask), *_state(plan, ask), *_room(plan), *_people(plan)]
 
 
 def for_recovery(found: Iterable[Requirement], plan: Plan, ask: Wanted) -> list[Requirement]:
     """Of all that sites said, what a recovery needs."""
-    roomy = any(step.params.get("need_bytes") is not None for step in plan.steps)
+    counted = {one.subject for one in _room(plan) if one.state != "could_not_verify"}
     kept = []
     for one in found:
         authority = one.subject == f"repositories/{ask.authority}"
         needed = not one.needed_for or "restore" in one.needed_for or one.code == "signing-key-missing" or authority
-        if not needed or one.severity == "note" or (roomy and one.code == "no-space"):
+        if not needed or one.severity == "note" or (one.code == "no-space" and one.subject in counted):
             continue
         kept.append(one)
     return kept
@@ -127,7 +127,19 @@ def _made(plan: Plan) -> Iterator[Requirement]:
             detail=one.detail,
             hint=one.hint,
         )
-    if not errors:
+    declared = plan.documents
+    if errors:
+        return
+    if not any(step.subject in declared.stores or step.subject in declared.services for step in plan.steps):
+        yield Requirement(
+            code="plan-empty",
+            state="could_not_verify",
+            summary="the plan brings something back",
+            subject=subject,
+            detail="; ".join(plan.choices) or "no step of it works on a store or a service",
+            hint="where the disaster does more than that, name it under 'affects'",
+        )
+    else:
         yield Requirement(
             code="plan-blocked",
             state="ok",
@@ -136,16 +148,30 @@ def _made(plan: Plan) -> Iterator[Requirement]:
         )
 
 
-def _sites(plan: Plan) -> Iterator[Requirement]:
-    """A site that the plan works at and that could not be reached."""
-    for site in dict.fromkeys(step.site for step in plan.steps):
+def _sites(plan: Plan, ask: Wanted) -> Iterator[Requirement]:
+    """Sites that the plan works at and that are not there then; whether the others answer they are asked."""
+    subject = f"scenarios/{plan.intent.scenario}"
+    steps: dict[str, list[str]] = {}
+    for step in plan.steps:
+        steps.setdefault(step.site, []).append(step.id)
+    for site, there in steps.items():
         if site and site not in plan.documents.sites:
+            yield Requirement(
+                code="site-unknown",
+                state="missing",
+                summary=f"site {site} is declared",
+                subject=subject,
+                detail=f"{', '.join(there)} would run there",
+                hint="correct the site of the step",
+            )
+        elif site in ask.down:
             yield Requirement(
                 code="site-unreachable",
                 state="missing",
-                summary=f"site {site} is declared",
-                subject=f"scenarios/{plan.intent.scenario}",
-                hint="correct the site of the step",
+                summary=f"what runs at {site} outlives the disaster",
+                subject=subject,
+                detail=f"{', '.join(there)} would run there, and the site is lost",
+                hint="let it run at a site that is left",
             )
 
 
@@ -166,7 +192,7 @@ def _state(plan: Plan, ask: Wanted) -> Iterator[Requirement]:
 
 
 def _room(plan: Plan) -> Iterator[Requirement]:
-    """Room for what is staged, as the plan counts it."""
+    """Room for what is staged, as the plan counts it; of what size nobody knows it cannot be told."""
     cleared = {step.subject for step in plan.steps if step.action in ("clear-place", "move-away")}
     told: set[str] = set()
     for step in plan.steps:
@@ -175,7 +201,8 @@ def _room(plan: Plan) -> Iterator[Requirement]:
         if not isinstance(need, int) or member is None or step.subject in told:
             continue
         told.add(step.subject)
-        look = plan.snapshot.stores[step.subject].member(str(member))
+        seen = plan.snapshot.stores.get(step.subject)
+        look = seen.member(str(member)) if seen is not None else None
         free = look.details.get("free_bytes") if look is not None else None
         summary = f"there is room for {_sized(need)} of restored data"
         subject = f"stores/{step.subject}/{member}"
@@ -196,6 +223,21 @@ def _room(plan: Plan) -> Iterator[Requirement]:
             subject=subject,
             hint="" if fine else "make room, or keep_old_data: PATH on another disk",
         )
+    for step in plan.steps:
+        if step.action == "stage" and step.subject not in told:
+            told.add(step.subject)
+            place = step.params.get("place")
+            member = (place.get("member") if isinstance(place, dict) else None) or step.params.get("member")
+            yield Requirement(
+                code="no-space",
+                state="could_not_verify",
+                summary="there is room for the restored data",
+                subject=f"stores/{step.subject}" + (f"/{member}" if member else ""),
+                detail="it was not looked what is free there"
+                if isinstance(step.params.get("need_bytes"), int)
+                else "nobody knows how much it is",
+                hint=f"see how large {step.subject} is, and what is free at {step.site}",
+            )
 
 
 def _people(plan: Plan) -> Iterator[Requirement]:
