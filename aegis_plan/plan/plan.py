@@ -92,6 +92,8 @@ class Plan(_Frozen):
     """In execution order."""
     findings: tuple[PlanFinding, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
+    serves: dict[str, str] = Field(default_factory=dict)
+    """By store that is brought back, the step after which it serves; empty in what older versions wrote."""
     choices: tuple[str, ...] = ()
     """What the planner chose and why, one sentence each."""
     made_at: datetime

@@ -14,7 +14,7 @@ from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, is_position, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import Why, concerned, dependents, own_steps, service_steps
-from aegis_plan.plan.serving import Serving, serves, serving, stuck
+from aegis_plan.plan.serving import Serving, serving, stuck
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.strategy import Wish, choose, well
 from aegis_plan.plan.unbuilt import refusals
@@ -61,7 +61,8 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         if recipe.point is not None:
             points[name] = recipe.point
         if recipe.steps:
-            accepted[name] = serves(recipe.steps)
+            # Of a recipe that names none, all is waited for.
+            accepted[name] = recipe.serves or recipe.steps[-1].id
     findings.extend(cautions.managed(documents, recovered))
     if names:
         findings.extend(cautions.target(scenario, intent.scenario, target != Target(selection=target.selection)))
@@ -103,6 +104,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         steps=line,
         findings=unique((*findings, *breaches)),
         forecasts=forecasts,
+        serves=accepted,
         choices=tuple(choices),
         made_at=snapshot.taken_at,
         parallelism=parallel,

@@ -10,8 +10,8 @@ from aegis_plan.plan.plan import About, Plan
 from aegis_plan.plan.services import dependents
 from aegis_plan.plan.step import Step
 
-SERVES = ("accept", "repoint", "swap", "compare", "start-server", "replay")
-"""The step after which a store serves: the acceptance, or the proof of a restore beside."""
+_OLDER = ("accept", "repoint", "swap", "compare", "start-server", "replay")
+"""Kinds of the step after which a store serves, in plans of versions that did not write it down."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Subject:
     """Stores that it needs and that the plan cannot bring back."""
 
 
-def serves(steps: Sequence[Step]) -> str:
-    """The step of one store after which it serves."""
-    for action in SERVES:
+def _serves(steps: Sequence[Step]) -> str:
+    """The step of one store after which it serves, in a plan that does not say it."""
+    for action in _OLDER:
         for step in steps:
             if step.action == action:
                 return step.id
@@ -50,16 +50,20 @@ def serving_of(plan: Plan) -> Serving:
     """The same for a whole plan; nothing for one that brings nothing back."""
     if plan.intent.kind not in ("recover", "restore") or not plan.steps:
         return Serving({}, {})
-    of_store: dict[str, list[Step]] = {}
-    for step in plan.steps:
-        if step.subject in plan.documents.stores:
-            of_store.setdefault(step.subject, []).append(step)
-    accepted = {name: serves(steps) for name, steps in of_store.items()}
+    accepted = plan.serves or _of_older(plan)
     if plan.intent.beside:
         return Serving(accepted, {})
     # Which services hang on it was decided with the snapshot at hand; each of them has a forecast.
     names = tuple(row.subject for row in plan.forecasts if row.about == "service")
     return Serving(accepted, serving(plan.documents, names, accepted, plan.steps))
+
+
+def _of_older(plan: Plan) -> dict[str, str]:
+    of_store: dict[str, list[Step]] = {}
+    for step in plan.steps:
+        if step.subject in plan.documents.stores:
+            of_store.setdefault(step.subject, []).append(step)
+    return {name: _serves(steps) for name, steps in of_store.items()}
 
 
 def subjects(documents: Documents, steps: Sequence[Step], found: Serving) -> tuple[Subject, ...]:

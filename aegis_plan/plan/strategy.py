@@ -10,8 +10,6 @@ from typing import Literal
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.plan.forecast import objective, span
 from aegis_plan.plan.plan import PlanFinding
-from aegis_plan.plan.serving import serves
-from aegis_plan.plan.step import Step
 from aegis_plan.stores.contract import Ask, Candidate, Recipe, StoreSpec, Target
 from aegis_plan.stores.specs import spec
 
@@ -196,7 +194,7 @@ def _refusals(ask: Ask, wish: Wish, offered: Sequence[Candidate]) -> str:
 def _cost(back: Way, possible: bool, lost: float | None) -> str:
     if not possible:
         return "a restore is not possible now"
-    seconds, unknown = takes(back.recipe.steps)
+    seconds, unknown = takes(back.recipe)
     text = "a restore would take "
     if unknown:
         text += f"at least {span(seconds)} ({unknown} steps of unknown length)" if seconds else "nobody knows how long"
@@ -205,14 +203,13 @@ def _cost(back: Way, possible: bool, lost: float | None) -> str:
     return text + (f" and lose {span(lost)}" if lost is not None else "")
 
 
-def takes(steps: Sequence[Step]) -> tuple[float, int]:
+def takes(recipe: Recipe) -> tuple[float, int]:
     """Seconds until a store serves, one step after the other, and how many of the steps are of unknown length."""
-    until = serves(steps)
     seconds, unknown = 0.0, 0
-    for step in steps:
+    for step in recipe.steps:
         seconds += step.estimate.seconds or 0.0
         unknown += step.estimate.seconds is None
-        if step.id == until:
+        if step.id == recipe.serves:
             break
     return seconds, unknown
 

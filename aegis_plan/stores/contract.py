@@ -115,6 +115,8 @@ class Recipe:
     findings: tuple[PlanFinding, ...] = ()
     choices: tuple[str, ...] = ()
     point: RecoveryPoint | None = None
+    serves: str = ""
+    """Of a recovery: the step after which the store serves, or, beside, after which what was restored is proved."""
     refusal: Refusal | None = None
 
 

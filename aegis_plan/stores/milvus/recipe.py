@@ -57,7 +57,7 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
     point, missing = point_for(ask, target)
     draft = Draft(ask, name)
     back = f"the set of {point.not_after.isoformat()}" if point is not None else "the newest set"
-    draft.add("stage", "stage", f"fetch and verify {back} of {ask.name}", f"{ask.name} goes back to {back}")
+    serves = draft.add("stage", "stage", f"fetch and verify {back} of {ask.name}", f"{ask.name} goes back to {back}")
     if beside is None:
         draft.add(
             "load",
@@ -71,7 +71,7 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
             f"compare {ask.name} with what was backed up",
             "row counts have to be equal, and a stored vector has to find itself",
         )
-        draft.add(
+        serves = draft.add(
             "swap",
             "swap",
             f"let the aliases of {ask.name} name the restored collections",
@@ -80,4 +80,6 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
         )
         if ask.store.backup is not None:
             _back_up(draft, "the store is unprotected until a set of the restored data exists", "verify", "continue")
-    return Recipe(steps=tuple(draft.steps), findings=(missing,) if missing is not None else (), point=point)
+    return Recipe(
+        steps=tuple(draft.steps), findings=(missing,) if missing is not None else (), point=point, serves=serves
+    )

@@ -67,7 +67,9 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
     point, missing = point_for(ask, target)
     draft = Draft(ask, name)
     back = f"the set of {point.not_after.isoformat()}" if point is not None else "the newest set"
-    draft.add("stage", "stage", f"fetch, verify and unpack {back} of {ask.name}", f"{ask.name} goes back to {back}")
+    serves = draft.add(
+        "stage", "stage", f"fetch, verify and unpack {back} of {ask.name}", f"{ask.name} goes back to {back}"
+    )
     if beside is None:
         draft.add(
             "stop-server",
@@ -86,7 +88,7 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
         draft.add(
             "start-server", "start", f"start the server of {ask.name} on {name}", "the restored data is served again"
         )
-        draft.add(
+        serves = draft.add(
             "compare",
             "compare",
             f"compare {ask.name} with what was backed up",
@@ -94,4 +96,6 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
         )
         if ask.store.backup is not None:
             _back_up(draft, "the store is unprotected until a set of the restored data exists", "verify", "continue")
-    return Recipe(steps=tuple(draft.steps), findings=(missing,) if missing is not None else (), point=point)
+    return Recipe(
+        steps=tuple(draft.steps), findings=(missing,) if missing is not None else (), point=point, serves=serves
+    )

@@ -110,13 +110,13 @@ def fail_over(ask: Ask, member: str) -> Recipe:
         # One that is stopped may be started again, by a person or by its host.
         if other.member != member and other.state != "replica":
             draft.fence(other)
-    draft.promote()
+    serves = draft.promote()
     draft.protect_again()
     point = None
     if lag is not None and look.lineage is not None:
         last = ask.now - timedelta(seconds=lag)
         point = RecoveryPoint(look.lineage, here.look.flush_lsn or "", last, last, "exact", ())
-    return Recipe(steps=tuple(draft.steps), findings=tuple(findings), point=point)
+    return Recipe(steps=tuple(draft.steps), findings=tuple(findings), point=point, serves=serves)
 
 
 class _Failover:
@@ -172,7 +172,8 @@ class _Failover:
             approve="" if reached else f"is it certain that {old.member} is down and cannot come back as a primary?",
         )
 
-    def promote(self) -> None:
+    def promote(self) -> str:
+        """The step after which the store serves."""
         ask, name = self.ask, self.look.member
         params = PromoteParams(
             store=ask.name, member=name, lineage=self.look.lineage, timeline=self.here.look.timeline
@@ -196,7 +197,7 @@ class _Failover:
             [promoted],
             params=params,
         )
-        self.add(
+        return self.add(
             "repoint",
             "repoint",
             f"lead users and replicas of {ask.name} to {name}",

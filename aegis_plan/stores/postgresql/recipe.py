@@ -77,7 +77,8 @@ class Recovery:
         return self.steps[-1].id
 
 
-def write_recipe(draft: Recovery, aside: bool) -> None:
+def write_recipe(draft: Recovery, aside: bool) -> str:
+    """Writes the steps; the one after which the store serves, or, aside, after which the data is proved."""
     ask, name, server, place = draft.ask, draft.member, draft.server, draft.place
     here = draft.seen
     point = draft.reached.point
@@ -206,7 +207,7 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
         estimate=estimate(ask, "replay", log_bytes(point)),
     )
     if aside:
-        return
+        return replay
     if not stopped:
         stop("the restored data takes the place of the old" if running else "makes sure that no server runs there")
     draft.add(
@@ -241,6 +242,7 @@ def write_recipe(draft: Recovery, aside: bool) -> None:
         changes=(f"{ask.name}/lineage", *moved),
     )
     _protect_again(draft, accept, stage)
+    return accept
 
 
 def _protect_again(draft: Recovery, accept: str, stage: str) -> None:

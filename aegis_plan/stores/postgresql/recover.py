@@ -94,7 +94,7 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     draft = Recovery(
         ask, name, server, here, place, found, target, tail, need, store_facts(ask.look), fate, need + replayed
     )
-    write_recipe(draft, beside is not None)
+    serves = write_recipe(draft, beside is not None)
     sets = point.sets
     what = "set " + sets[0].set + (f" with {_counted(len(sets) - 1, 'incremental')}" if len(sets) > 1 else "")
     log = [record for record in point.log if not record.details.get("history")]
@@ -110,7 +110,11 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
         if here is not None and here.look.timeline is not None and here.look.timeline > found.timeline:
             choices.append(f"{ask.name}: follows timeline {here.look.timeline}, on which the old data directory is")
     return Recipe(
-        steps=tuple(draft.steps), findings=tuple(findings), choices=tuple(choices), point=_extended(point, tail, ask)
+        steps=tuple(draft.steps),
+        findings=tuple(findings),
+        choices=tuple(choices),
+        point=_extended(point, tail, ask),
+        serves=serves,
     )
 
 
