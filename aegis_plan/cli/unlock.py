@@ -19,7 +19,7 @@ def command(session: Session, lease: str, epoch: int | None) -> None:
     """Take the lease STORE/ASPECT (aspect: data or log) from an owner that is gone."""
     from aegis_plan.cli.applying import who
     from aegis_plan.cli.wire import load_documents, world
-    from aegis_plan.report.terminal import span
+    from aegis_plan.documents.scalars import span
     from aegis_plan.repositories import keys
     from aegis_plan.repositories import lease as leases
 

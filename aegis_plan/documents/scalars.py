@@ -58,6 +58,31 @@ def format_duration(span: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def span(seconds: float | None) -> str:
+    """`4 s`, `2 min 5 s`, `1 h 10 min`, `3 d`, `unknown`: for people, rounded to what matters. Whatever tells people
+    a time says it by this one, so that one time reads the same wherever it stands."""
+    if seconds is None:
+        return "unknown"
+    if seconds <= 0:
+        return "0 s"
+    if seconds < 1:
+        return "< 1 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
 def parse_size(text: str) -> int:
     """`512MiB` as bytes. Raises ValueError with what is allowed."""
     match = _SIZE.fullmatch(text.strip())

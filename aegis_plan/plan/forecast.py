@@ -3,14 +3,13 @@ unknown. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from math import inf
 from zoneinfo import ZoneInfo
 
 from aegis_plan.documents.model import Documents, Scenario
-from aegis_plan.documents.scalars import format_duration
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import About, Forecast, PlanFinding
 from aegis_plan.plan.schedule import endings, schedule, worst_length
 from aegis_plan.plan.serving import Serving, Subject, subjects
@@ -43,8 +42,7 @@ def exposures(documents: Documents, asks: Mapping[str, Ask]) -> tuple[tuple[Fore
                     severity="warning",
                     code="rpo-at-risk",
                     summary="more would be lost now than the objective allows",
-                    detail=f"{name}: {span(exposure.seconds)} {exposure.basis}; at most "
-                    f"{span(target.total_seconds())} is allowed",
+                    detail=f"{name}: {_against(exposure.seconds, target.total_seconds(), exposure.basis)}",
                     hint="apply this plan; where it stays so, archive the log more often or stream it",
                     subject=name,
                 )
@@ -93,6 +91,12 @@ def _stuck(one: Subject, target: timedelta | None) -> Forecast:
     return _forecast(one.name, "rto", target, None, basis, one.about)
 
 
+def _against(seconds: float, target: float, what: str) -> str:
+    """A time that is longer than its objective, also where both read the same."""
+    said, allowed = span(seconds), span(target)
+    return f"{said} {what}, " + (f"{allowed} allowed" if said != allowed else f"{span(seconds - target)} too long")
+
+
 def _findings(forecast: Forecast) -> Iterator[PlanFinding]:
     if forecast.target is None or forecast.expected is None:
         return
@@ -104,8 +108,7 @@ def _findings(forecast: Forecast) -> Iterator[PlanFinding]:
             summary="the recovery would take longer than the objective allows"
             if rto
             else "the recovery would lose more than the objective allows",
-            detail=f"{forecast.subject}: {span(forecast.expected)} expected, {span(forecast.target)} allowed; "
-            f"{forecast.basis}",
+            detail=f"{forecast.subject}: {_against(forecast.expected, forecast.target, 'expected')}; {forecast.basis}",
             hint="the plan can be applied; it is the best that can be done now",
             subject=forecast.subject,
         )
@@ -114,8 +117,8 @@ def _findings(forecast: Forecast) -> Iterator[PlanFinding]:
             severity="warning",
             code="rto-tight",
             summary="the objective is met as usual and missed at worst",
-            detail=f"{forecast.subject}: {span(forecast.expected)} expected, {span(forecast.worst)} when every step is "
-            f"as slow as its slowest runs (p95); {span(forecast.target)} is allowed",
+            detail=f"{forecast.subject}: {span(forecast.expected)} expected; "
+            + _against(forecast.worst, forecast.target, "when every step is as slow as its slowest runs (p95)"),
             hint="'aegis explain STEP' tells which steps are on the critical path and how sure their times are",
             subject=forecast.subject,
         )
@@ -236,12 +239,6 @@ def _forecast(
             "verdict": verdict,
         }
     )
-
-
-def span(seconds: float | None) -> str:
-    """For people: `1 h 30 min`."""
-    exact = format_duration(timedelta(seconds=round(seconds or 0)))
-    return re.sub(r"(\d+)([a-z]+)", r"\1 \2 ", exact).replace(" m ", " min ").rstrip()
 
 
 def _text(moment: datetime, zone: tzinfo) -> str:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Literal
 
 from aegis_plan.documents.model import Documents, Scenario
-from aegis_plan.plan.forecast import objective, span
+from aegis_plan.documents.scalars import span
+from aegis_plan.plan.forecast import objective
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask, Candidate, Recipe, StoreSpec, Target
 from aegis_plan.stores.specs import spec

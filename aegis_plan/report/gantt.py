@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.schedule import Schedule, expected_length, schedule
 from aegis_plan.plan.step import Step
-from aegis_plan.report.terminal import span
 
 MOST = 150
 """More rows than that are put together by tier and subject, else by tier and phase."""

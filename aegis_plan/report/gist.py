@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.people import called
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.schedule import Schedule, expected_length, schedule
 from aegis_plan.plan.step import Step
-from aegis_plan.report.terminal import moment, span
+from aegis_plan.report.terminal import moment
 
 MEANINGS = {"+": "make", "~": "change", "-/+": "replace", "-": "remove", "<=": "look"}
 VERDICTS = {

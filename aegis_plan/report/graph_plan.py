@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from aegis_plan.documents.model import Documents, Scenario
+from aegis_plan.documents.scalars import span
 from aegis_plan.errors import UsageError
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan
@@ -17,7 +18,6 @@ from aegis_plan.plan.services import concerned, dependents, own_steps, service_s
 from aegis_plan.plan.step import Estimate, Step
 from aegis_plan.report.drawing import Drawing, DrawnEdge, DrawnNode, drawing
 from aegis_plan.report.graph_system import tier_names
-from aegis_plan.report.terminal import span
 from aegis_plan.topology.graph import tier_of_store
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.schedule import Timing
 from aegis_plan.plan.step import Fact, Step
@@ -19,7 +20,6 @@ from aegis_plan.report.gantt import MOST, gantt
 from aegis_plan.report.gist import MEANINGS, VERDICTS, Gist, gist
 from aegis_plan.report.graph_plan import draw_plan, draw_plan_together
 from aegis_plan.report.graph_svg import graph_svg
-from aegis_plan.report.terminal import span
 
 if TYPE_CHECKING:
     from jinja2 import Environment

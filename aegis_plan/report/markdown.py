@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Forecast, Plan
 from aegis_plan.plan.step import Step
 from aegis_plan.report.gist import VERDICTS, Gist, gist
-from aegis_plan.report.terminal import span
 
 MOST = 65_000
 """Characters; GitHub takes 65,536 in a comment, and counts some twice."""

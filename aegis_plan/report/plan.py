@@ -7,11 +7,12 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Forecast, Plan, PlanFinding
 from aegis_plan.plan.schedule import schedule
 from aegis_plan.plan.step import Step
 from aegis_plan.report.gist import MEANINGS, VERDICTS, Gist, gist
-from aegis_plan.report.terminal import cells, indented, letters, span
+from aegis_plan.report.terminal import cells, indented, letters
 from aegis_plan.report.timing import show_time
 
 _TITLE = 9

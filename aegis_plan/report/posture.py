@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from aegis_plan.clock import stamp
-from aegis_plan.report.terminal import amount, indented, letters, moment, since, span
+from aegis_plan.documents.scalars import span
+from aegis_plan.report.terminal import amount, indented, letters, moment, since
 
 STATES = {"protected": "good", "degraded": "warn", "unprotected": "bad"}
 

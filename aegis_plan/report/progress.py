@@ -14,10 +14,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.step import Step
 from aegis_plan.report.events import line
-from aegis_plan.report.terminal import amount, is_ascii, letters, span
+from aegis_plan.report.terminal import amount, is_ascii, letters
 from aegis_plan.run.events import Event
 
 HEARTBEAT = 10.0

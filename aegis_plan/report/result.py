@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
 from aegis_plan.report.gist import VERDICTS
 from aegis_plan.report.plan import VERDICT_STYLES
-from aegis_plan.report.terminal import letters, span
+from aegis_plan.report.terminal import letters
 from aegis_plan.run.result import Result
 
 VERDICT_WORDS = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.explain import Explanation
 from aegis_plan.plan.schedule import Timing
 from aegis_plan.plan.step import Fact
 from aegis_plan.report.gist import MEANINGS
-from aegis_plan.report.terminal import indented, letters, span
+from aegis_plan.report.terminal import indented, letters
 
 _COLUMN = 16
 _NAMES = 6

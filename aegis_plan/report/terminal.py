@@ -83,29 +83,6 @@ def indented(out: Console, text: Text, by: int, lead: Text | None = None) -> Non
         head = Text()
 
 
-def span(seconds: float | None) -> str:
-    """`4 s`, `2 min 5 s`, `1 h 10 min`, `unknown`: for people, rounded to what matters."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 0:
-        return "0 s"
-    if 0 < seconds < 1:
-        return "< 1 s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 10:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    if minutes < 60:
-        return f"{round(seconds / 60)} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(round(seconds / 3600), 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
-
-
 def amount(count: float | None) -> str:
     """`12.5 MiB`, or `unknown`."""
     if count is None:

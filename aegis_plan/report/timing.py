@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.schedule import Schedule, schedule
-from aegis_plan.report.terminal import indented, letters, span
+from aegis_plan.report.terminal import indented, letters
 
 _PATH = 12
 _GROUPS = 4

@@ -7,12 +7,13 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.what_if import Moved, SiteDown
 from aegis_plan.report.gist import VERDICTS
 from aegis_plan.report.plan import show_finding
 from aegis_plan.report.step import names
-from aegis_plan.report.terminal import indented, letters, span
+from aegis_plan.report.terminal import indented, letters
 from aegis_plan.run.what_if import Back, Failure
 
 _BECOMES = {

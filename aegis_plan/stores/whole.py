@@ -11,7 +11,7 @@ from aegis_plan.catalog.due import due_since
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.living import living
 from aegis_plan.catalog.record import SetRecord
-from aegis_plan.documents.scalars import format_duration
+from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Estimate, Step, measured, new_step
 from aegis_plan.stores.contract import Ask, Exposure, Recipe, RecoveryPoint, Target, Window
@@ -122,7 +122,7 @@ def full_due(ask: Ask) -> str:
         return ""
     newest = max(one.begun for one in sets)
     since = due_since(full.schedule, ask.documents.system.timezone, newest, ask.now)
-    return f"due for {format_duration(ask.now - since)}" if since is not None else ""
+    return f"due for {span((ask.now - since).total_seconds())}" if since is not None else ""
 
 
 def point_for(ask: Ask, target: Target) -> tuple[RecoveryPoint | None, PlanFinding | None]:

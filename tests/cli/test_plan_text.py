@@ -11,12 +11,13 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from aegis_plan.documents.model import Documents
+from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.plan import Forecast, Intent, Plan, PlanFinding
 from aegis_plan.plan.step import Estimate, Step
 from aegis_plan.report.events import plan_events
 from aegis_plan.report.plan import expected, show_plan, summary
-from aegis_plan.report.terminal import amount, span
+from aegis_plan.report.terminal import amount
 
 NOW = datetime(2026, 11, 23, 13, 44, 10, tzinfo=UTC)
 DOCUMENTS = Documents.model_validate(
@@ -127,6 +128,8 @@ def test_events() -> None:
         (0.2, "< 1 s"),
         (59.6, "1 min"),
         (125, "2 min 5 s"),
+        (599.7, "10 min"),
+        (3580, "1 h"),
         (3600, "1 h"),
         (7300, "2 h 2 min"),
         (86400 * 3, "3 d"),

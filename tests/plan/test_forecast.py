@@ -111,3 +111,12 @@ def test_a_plan_file_of_before_is_still_read(tmp_path: Path) -> None:
     assert digest == name
     assert [step.id for step in found.steps] == [step.id for step in plan.steps]
     assert found.parallelism == 8
+
+
+def test_a_miss_shows_also_where_both_times_read_the_same() -> None:
+    slow = [one.model_copy(update={"p50": 3105.0}) if one.action == "stage" else one for one in all_past(None)]
+    plan = recover(snapshot(QUIET, LOST, durations=tuple(slow)))
+    assert (of(plan, "service").expected, of(plan, "service").target) == (3615.0, 3600.0)
+    told = [finding.detail for finding in plan.findings if finding.code == "rto-breach"]
+    assert told
+    assert all("1 h expected, 15 s too long" in detail for detail in told)

@@ -332,3 +332,12 @@ def test_a_member_that_cannot_be_promoted_is_told_apart_from_having_none(name: s
     assert "no other member" not in told.detail
     alone = plan(declared("failover", members={"seoul-1": TWO["seoul-1"]}), member("primary"))
     assert "it has no other member" in next(one for one in alone.findings if one.code == "failover-impossible").detail
+
+
+def test_one_plan_says_one_time_in_one_way() -> None:
+    members = {**TWO, "busan-1": {**TWO["busan-1"], "lag": "1m"}}
+    made = plan(declared("failover", members=members), lost(), replica(754.0))
+    details = {finding.code: finding.detail for finding in made.findings}
+    assert any("busan-1 is a replica 13 min behind" in choice for choice in made.choices)
+    assert "busan-1: 13 min behind, at most 1 min are declared" in details["replica-behind"]
+    assert "policy-db: 13 min expected, 5 min allowed" in details["rpo-breach"]

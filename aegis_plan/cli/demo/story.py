@@ -20,8 +20,9 @@ from rich.text import Text
 from aegis_plan.cli.demo import system, writer
 from aegis_plan.cli.demo.server import Server, prepare, reaches, server_user
 from aegis_plan.cli.session import Session
+from aegis_plan.documents.scalars import span
 from aegis_plan.errors import EXIT_BREACH, EXIT_FAILED, EXIT_INTERRUPTED, AegisError
-from aegis_plan.report.terminal import amount, letters, span
+from aegis_plan.report.terminal import amount, letters
 
 _ZONE = ZoneInfo("Asia/Seoul")
 

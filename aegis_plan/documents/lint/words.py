@@ -1,4 +1,5 @@
-"""Time spans and lists as findings write them. It rounds nothing: sums have to add up."""
+"""Time spans and lists as findings write them. Unlike `scalars.span` it
+rounds nothing: sums have to add up."""
 
 from __future__ import annotations
 

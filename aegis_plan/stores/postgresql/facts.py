@@ -112,17 +112,6 @@ def problem(ask: Ask, severity: str, code: str, summary: str, detail: str = "", 
     )
 
 
-def age(seconds: float) -> str:
-    """`3 days`, `4 h`, `12 min`, `20 s`: for sentences."""
-    if seconds >= 172_800:
-        return f"{seconds / 86_400:.0f} days"
-    if seconds >= 7200:
-        return f"{seconds / 3600:.0f} h"
-    if seconds >= 120:
-        return f"{seconds / 60:.0f} min"
-    return f"{max(seconds, 0):.0f} s"
-
-
 def sized(count: float) -> str:
     """`1.5 GiB`: for sentences."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import MemberLook, store_facts
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Fact, Step, new_step
 from aegis_plan.stores.contract import Ask, Candidate, Recipe, RecoveryPoint
-from aegis_plan.stores.postgresql.facts import Seen, age, estimate, fact, problem, seen, sent_along, slot_name
+from aegis_plan.stores.postgresql.facts import Seen, estimate, fact, problem, seen, sent_along, slot_name
 from aegis_plan.stores.postgresql.log_steps import stream_step
 from aegis_plan.stores.postgresql.model import BackupParams, FenceParams, LogParams, PromoteParams, SlotParams
 
@@ -102,7 +103,7 @@ def fail_over(ask: Ask, member: str) -> Recipe:
                 "warning",
                 "replica-behind",
                 "the replica lies further behind than the documents allow",
-                f"{member}: {age(lag)} behind, at most {age(allowed.total_seconds())} are declared",
+                f"{member}: {span(lag)} behind, at most {span(allowed.total_seconds())} are declared",
                 "where the old primary can still be reached, let the replica catch up first",
             )
         )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from aegis_plan.catalog.due import due_since
 from aegis_plan.catalog.record import SetRecord
+from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import store_facts
 from aegis_plan.plan.step import new_step
 from aegis_plan.stores.contract import Ask, Recipe
@@ -14,7 +15,6 @@ from aegis_plan.stores.postgresql.copies import copies, record_digest
 from aegis_plan.stores.postgresql.draft import Draft, facts_of, fit_to_back_up, server_to_read
 from aegis_plan.stores.postgresql.facts import (
     Seen,
-    age,
     estimate,
     problem,
     sent_along,
@@ -163,7 +163,7 @@ def _full(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain |
     if since is None:
         return ""
     overdue, old = (draft.ask.now - since).total_seconds(), (draft.ask.now - newest_full).total_seconds()
-    return f"due for {age(overdue)}; the last full is {age(old)} old"
+    return f"due for {span(overdue)}; the last full is {span(old)} old"
 
 
 def _why_full(server: Seen, chain: Chain | None) -> str:
@@ -200,7 +200,7 @@ def _incremental(draft: Draft, server: Seen, chain: Chain) -> None:
     since = due_since(declared.schedule, draft.ask.documents.system.timezone, chain.last.begun, now)
     if since is None:
         return
-    due = f"due for {age((now - since).total_seconds())}"
+    due = f"due for {span((now - since).total_seconds())}"
     why = _why_full(server, chain)
     if why:
         _backup_step(draft, server, "full", f"an incremental is {due}, but {why}", None, why_full=why)
