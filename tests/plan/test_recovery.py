@@ -155,10 +155,20 @@ def test_an_incremental_whose_full_is_gone_is_no_way_back() -> None:
     assert said.startswith("chain-broken")
 
 
-def test_no_backup_says_which_repositories_are_away() -> None:
-    said = error(recover(snapshot(shelf(away=("there",)), LOST)))
-    assert said.startswith("no-backup")
-    assert "there: no route" in said
+def test_that_no_backup_is_seen_is_not_that_there_is_none() -> None:
+    assert error(recover(snapshot(shelf(), LOST))).startswith("no-backup")
+    for away in (("there",), ("here", "there")):
+        said = error(recover(snapshot(shelf(away=away), LOST)))
+        assert said.startswith("backups-unknown")
+        assert "there: no route" in said
+        assert ("can be reached holds a set" in said) == (len(away) == 1)
+
+
+def test_what_was_only_at_a_lost_site_is_gone_and_not_unknown() -> None:
+    changes = {"repositories__there": {"kind": "local", "site": "busan", "path": "/srv/there"}}
+    seen = snapshot(shelf(away=("there",)), LOST)
+    assert error(recover(seen, changes=changes)).startswith("backups-unknown")
+    assert error(recover(seen, changes=changes, sites_down=("busan",))).startswith("no-backup")
 
 
 def test_repositories_at_a_lost_site_do_not_count() -> None:

@@ -51,7 +51,7 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     lineages = archive(ask.look.shelf, without)
     tail_from = log_from(here, target) if beside is None else None
     logged = ask.store.backup is None or ask.store.backup.log is not None
-    found = reach(lineages, ask.look.shelf, target, tail_from=tail_from, logged=logged)
+    found = reach(lineages, ask.look.shelf, target, tail_from=tail_from, logged=logged, without=without)
     if isinstance(found, Refusal):
         return Recipe(refusal=found, findings=(_refused(ask, found),), choices=tuple(choices))
     choices.extend(found.choices)
