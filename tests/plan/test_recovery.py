@@ -424,3 +424,13 @@ def test_a_position_lies_on_the_timeline_that_owns_it(to: str, timeline: int) ->
     catalog = shelf(FULL, FIRST, SECOND, a_history(2, 60, (1, 0x3000)), a_range("m1", 70, 0x3000, 0x3800, timeline=2))
     plan = recover(snapshot(catalog, LOST, minute=80), to)
     assert plan.steps[0].params["timeline"] == timeline
+
+
+def test_what_another_run_left_is_refused_before_anything_begins() -> None:
+    left = member("stopped", leftovers={"/data.aegis-new.wal": "of-another"})
+    plan = recover(snapshot(shelf(FULL), left))
+    assert plan.blocked
+    [found] = [one for one in plan.findings if one.severity == "error"]
+    assert found.code == "staging-occupied"
+    assert "/data.aegis-new.wal" in found.detail
+    assert "aegis resume of-another" in found.hint
