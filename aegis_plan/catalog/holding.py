@@ -60,3 +60,8 @@ class Shelf(BaseModel):
     holdings: tuple[Holding, ...] = ()
     heads: dict[str, tuple[str, ...]] = {}
     """`<lineage>/<aspect>` to the digests of records that no other names yet."""
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The repositories that could not be looked at, each with the reason: what they hold is not known."""
+        return tuple(f"{one.repository}: {one.reason}" for one in self.holdings if not one.reachable)

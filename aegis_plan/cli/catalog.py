@@ -10,14 +10,18 @@ import click
 from aegis_plan.cli.completing import declared
 from aegis_plan.cli.planning import require_known
 from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.errors import EXIT_FAILED
 
 
 @click.command("catalog")
 @click.argument("store", required=False, shell_complete=declared("stores"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @pass_session
-def command(session: Session, store: str | None, as_json: bool) -> None:
-    """The backups of all stores, or of STORE, and the spans of time to which they can go back."""
+def command(session: Session, store: str | None, as_json: bool) -> int:
+    """The backups of all stores, or of STORE, and the spans of time to which they can go back.
+
+    Exit code 1 when no backup of a store is seen and a repository of it could not be read.
+    """
     from aegis_plan.cli.posture import posture_of
     from aegis_plan.cli.wire import load_documents, world
     from aegis_plan.report.posture import as_data, show_catalog
@@ -33,3 +37,4 @@ def command(session: Session, store: str | None, as_json: bool) -> None:
         click.echo(json.dumps(as_data(posture), ensure_ascii=False, indent=2))
     else:
         show_catalog(posture, session.console())
+    return EXIT_FAILED if posture.unknown else 0

@@ -64,7 +64,9 @@ def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan
         reasons.insert(0, "more would be lost now than the objective allows")
     declared = store.backup.repositories if store.backup else ()
     held = {repository for kept in sets for repository in kept.copies}
-    if not spans or (look.primary is not None and exposure.seconds is None):
+    if look.shelf.unseen and (not spans or (look.primary is not None and exposure.seconds is None)):
+        state = "unknown"
+    elif not spans or (look.primary is not None and exposure.seconds is None):
         state = "unprotected"
     elif reasons or any(repository not in held for repository in declared):
         state = "degraded"
@@ -73,7 +75,7 @@ def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan
     return StorePosture(
         store=name,
         tier=tier,
-        state=state,  # type: ignore[arg-type]  # one of the three words above
+        state=state,  # type: ignore[arg-type]  # one of the four words above
         exposure=exposure.seconds,
         exposure_basis=exposure.basis,
         rpo=rpo,

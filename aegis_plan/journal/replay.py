@@ -44,6 +44,9 @@ class StepState:
     marks: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     trouble: dict[str, Any] | None = None
+    """The newest one."""
+    failure: dict[str, Any] | None = None
+    """The one with which it failed."""
     cause: str = ""
     """Why it was skipped, failed or asked, in one sentence."""
     passed_over: bool = False
@@ -208,9 +211,9 @@ def _settled(run: RunState, entry: Entry) -> None:
     if step.state == "failed":
         step.failed_once = True
         run.failed.add(entry.step)
-        step.trouble = entry.data.get("trouble") or step.trouble
+        step.trouble = step.failure = entry.data.get("trouble") or step.trouble
     elif step.state == "done":
-        step.trouble = None
+        step.trouble = step.failure = None
 
 
 def _asked(run: RunState, entry: Entry) -> None:

@@ -121,7 +121,8 @@ def _made(plan: Plan) -> Iterator[Requirement]:
     for one in errors:
         yield Requirement(
             code=one.code,
-            state="missing",
+            # Nothing of it was seen, which does not mean that it is not there.
+            state="could_not_verify" if one.code == "backups-unknown" else "missing",
             summary=f"a plan can be made: {one.summary}",
             subject=subject,
             detail=one.detail,

@@ -15,7 +15,7 @@ from aegis_plan.clock import stamp
 from aegis_plan.documents.scalars import span
 from aegis_plan.report.terminal import amount, indented, letters, moment, since
 
-STATES = {"protected": "good", "degraded": "warn", "unprotected": "bad"}
+STATES = {"protected": "good", "degraded": "warn", "unprotected": "bad", "unknown": "bad"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class StorePosture:
 
     store: str
     tier: int
-    state: Literal["protected", "degraded", "unprotected"]
+    state: Literal["protected", "degraded", "unprotected", "unknown"]
+    """`unknown`: nothing that protects it is seen, and not every repository could be reached."""
     exposure: float | None
     exposure_basis: str
     rpo: float | None
@@ -56,6 +57,11 @@ class StorePosture:
     repositories: tuple[tuple[str, bool, str], ...]
     """Name, reachable, reason."""
     reasons: tuple[str, ...] = ()
+
+    @property
+    def unseen(self) -> bool:
+        """Whether a repository could not be read, so that there may be more than what is shown."""
+        return not all(reachable for _, reachable, _ in self.repositories)
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,14 @@ class Posture:
     def breached(self) -> bool:
         """Whether more would be lost now than an objective allows, or nobody knows."""
         return any(
-            store.state == "unprotected" or (store.rpo is not None and (store.exposure or 0.0) > store.rpo)
+            store.state in ("unprotected", "unknown") or (store.rpo is not None and (store.exposure or 0.0) > store.rpo)
             for store in self.stores
         )
+
+    @property
+    def unknown(self) -> bool:
+        """Whether a store shows no backup at all though a repository of it could not be read."""
+        return any(store.unseen and not store.sets for store in self.stores)
 
 
 def show_posture(posture: Posture, out: Console) -> None:
@@ -101,7 +112,7 @@ def show_posture(posture: Posture, out: Console) -> None:
             if len(store.spans) > 1:
                 _row(out, "", f"and {len(store.spans) - 1} earlier span{'s' if len(store.spans) > 2 else ''}", "quiet")
         else:
-            _row(out, "can go back to", "nothing", "bad")
+            _row(out, "can go back to", "unknown" if store.unseen else "nothing", "bad")
         for title, method in (("newest full", "full"), ("newest incremental", "incremental")):
             found = [kept for kept in store.sets if kept.method == method]
             if found:
@@ -112,7 +123,7 @@ def show_posture(posture: Posture, out: Console) -> None:
                     f"{span(since(kept.at, posture.at))} ago, in {', '.join(kept.copies) or 'no repository'}",
                 )
             elif method == "full":
-                _row(out, title, "none", "bad")
+                _row(out, title, "unknown" if store.unseen else "none", "bad")
         for name, state, reason in store.servers:
             _row(out, f"server {name}", state + (f": {reason}" if reason else ""), "" if state == "primary" else "warn")
         for name, reachable, reason in store.repositories:
@@ -148,7 +159,10 @@ def show_posture(posture: Posture, out: Console) -> None:
 def _exposure(store: StorePosture) -> tuple[str, str]:
     target = f", RPO {span(store.rpo)}" if store.rpo is not None else ""
     if store.exposure is None:
-        return f"unknown{target}: {store.exposure_basis}", "bad" if store.state == "unprotected" else "warn"
+        return f"unknown{target}: {store.exposure_basis}", "bad" if store.state in (
+            "unprotected",
+            "unknown",
+        ) else "warn"
     amount_lost = "nothing" if store.exposure == 0 else span(store.exposure)
     late = store.rpo is not None and store.exposure > store.rpo
     return f"{amount_lost}{target}: {store.exposure_basis}", "bad" if late else "good"
@@ -175,8 +189,19 @@ def show_catalog(posture: Posture, out: Console) -> None:
     for store in posture.stores:
         out.print()
         out.print(Text(store.store, style="name"))
-        if not store.sets:
-            out.print("  no backups")
+        away = [(name, reason) for name, reachable, reason in store.repositories if not reachable]
+        for name, reason in away:
+            said = Text(f"{name} could not be read: {letters(out, reason)}", style="warn")
+            indented(out, said, 2, Text("  "))
+        if not store.sets and away:
+            few = len(away) < len(store.repositories)
+            text = "no backup in the others" if few else "no repository could be read"
+            out.print(Text(f"  backups UNKNOWN: {text}", style="bad"))
+        elif not store.sets:
+            asked = ", ".join(name for name, _, _ in store.repositories)
+            out.print(f"  no backups{' in ' + asked if asked else ': none is declared'}", soft_wrap=True)
+        elif away:
+            out.print(Text("  there may be more backups than these", style="warn"))
         if store.sets:
             out.print(Text(f"  {'set':<34}{'kind':<13}{'size':>10}  copies", style="quiet"))
         for kept in sorted(store.sets, key=lambda one: (one.lineage, one.at)):

@@ -55,8 +55,10 @@ def show_result(result: Result, out: Console) -> None:
     for step in result.steps:
         held = step.state == "waiting" and step.cause
         # What failed and was taken back says why as well: only what failed has a trouble then.
-        if (step.state in ("failed", "undo-failed", "undone") or held) and step.trouble:
-            trouble = step.trouble
+        told = step.state in ("failed", "undo-failed", "undone", "asked") or held
+        for trouble in (step.failure, step.trouble) if told else ():
+            if trouble is None:
+                continue
             line = Text(f"{step.id} ", style="name").append(f"error[{trouble.get('code')}]", style="bad")
             out.print(line.append(f": {letters(out, str(trouble.get('summary')))}"))
             for prefix, name in (("", "detail"), ("hint: ", "hint")):

@@ -32,6 +32,9 @@ class StepResult:
     cause: str = ""
     findings: tuple[dict[str, Any], ...] = ()
     trouble: dict[str, Any] | None = None
+    """The newest one."""
+    failure: dict[str, Any] | None = None
+    """The one with which it failed, where another came when it was taken back."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ def _step(step: Step, mine: StepState) -> StepResult:
         cause=mine.cause,
         findings=tuple(mine.findings),
         trouble=mine.trouble,
+        failure=mine.failure if mine.failure != mine.trouble else None,
     )
 
 

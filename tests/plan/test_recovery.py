@@ -159,10 +159,20 @@ def test_an_incremental_whose_full_is_gone_is_no_way_back() -> None:
     assert said.startswith("chain-broken")
 
 
-def test_no_backup_says_which_repositories_are_away() -> None:
-    said = error(recover(snapshot(shelf(away=("there",)), LOST)))
-    assert said.startswith("no-backup")
-    assert "there: no route" in said
+def test_that_no_backup_is_seen_is_not_that_there_is_none() -> None:
+    assert error(recover(snapshot(shelf(), LOST))).startswith("no-backup")
+    for away in (("there",), ("here", "there")):
+        said = error(recover(snapshot(shelf(away=away), LOST)))
+        assert said.startswith("backups-unknown")
+        assert "there: no route" in said
+        assert ("can be reached holds a set" in said) == (len(away) == 1)
+
+
+def test_what_was_only_at_a_lost_site_is_gone_and_not_unknown() -> None:
+    changes = {"repositories__there": {"kind": "local", "site": "busan", "path": "/srv/there"}}
+    seen = snapshot(shelf(away=("there",)), LOST)
+    assert error(recover(seen, changes=changes)).startswith("backups-unknown")
+    assert error(recover(seen, changes=changes, sites_down=("busan",))).startswith("no-backup")
 
 
 def test_repositories_at_a_lost_site_do_not_count() -> None:
@@ -474,3 +484,13 @@ def test_what_the_command_line_takes_for_a_position_the_planner_does_too(text: s
     assert intent.to == text
     seen = snapshot(shelf(a_set("F1", 0, 0x1000, 0x2000)), member("primary"))
     assert plan_recovery(documents(), seen, intent, "d", "t").intent.to == text
+
+
+def test_what_another_run_left_is_refused_before_anything_begins() -> None:
+    left = member("stopped", leftovers={"/data.aegis-new.wal": "of-another"})
+    plan = recover(snapshot(shelf(FULL), left))
+    assert plan.blocked
+    [found] = [one for one in plan.findings if one.severity == "error"]
+    assert found.code == "staging-occupied"
+    assert "/data.aegis-new.wal" in found.detail
+    assert "aegis resume of-another" in found.hint

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from aegis_plan.clock import SystemClock
 from aegis_plan.errors import AegisError, LockedError, StaleError
@@ -18,9 +20,11 @@ from aegis_plan.journal.replay import replay
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.step import Fact, Step
+from aegis_plan.report.result import show_result
 from aegis_plan.repositories import keys, lease
 from aegis_plan.run.approval import Approval
 from aegis_plan.run.inbox import send
+from aegis_plan.run.result import Result
 from tests.journal.test_journal import Away, seal
 from tests.run.scripted import NOW, Room, outcome, plan, step, trouble
 
@@ -189,13 +193,33 @@ def test_what_protects_again_may_still_fail_behind_a_removal(tmp_path: Path) -> 
     assert (result.verdict, result.exit_code) == ("degraded", 0)
 
 
+def test_the_failure_and_why_it_could_not_be_taken_back_are_both_told(tmp_path: Path) -> None:
+    script = {
+        "db.start-server:act": [outcome("failed", trouble=trouble())],
+        "db.start-server:undo": [outcome("failed", trouble=trouble("stuck"))] * 2,
+    }
+    said = shown(Room(tmp_path, script).executor(plan(*restore())).apply())
+    assert "db.start-server error[broken]" in said
+    assert "db.start-server error[stuck]" in said
+
+
+def shown(result: Result) -> str:
+    out = Console(width=200, record=True, file=io.StringIO())
+    show_result(result, out)
+    return out.export_text()
+
+
 def test_an_undo_that_cannot_be_made_is_put_to_a_person_and_the_rest_waits_for_it(tmp_path: Path) -> None:
     failed = outcome("failed", trouble=trouble())
-    room = Room(tmp_path, {"db.start-server:act": [failed], "db.swap:undo": [failed] * 2})
+    stuck = outcome("failed", trouble=trouble("stuck"))
+    room = Room(tmp_path, {"db.start-server:act": [failed], "db.swap:undo": [stuck] * 2})
     made = plan(*restore())
     result = room.executor(made).apply()
     assert result.exit_code == 1
     assert list(result.questions) == ["db.swap"]
+    said = shown(result)
+    assert "db.swap error[stuck]" in said
+    assert "db.start-server error[broken]" in said
     assert "db.stop-server" not in room.dispatcher.effects("undo")
     send(tmp_path / "runs" / "run-1", "answer", CLOCK, step="db.swap", word="done", by="ada")
     result = room.executor(made).resume()

@@ -145,6 +145,22 @@ def fate_without_room(
     return keep
 
 
+def in_the_way(ask: Ask, name: str, here: Seen | None) -> list[PlanFinding]:
+    """What lies where data would be staged: a run that finds it there can only refuse, when time counts."""
+    return [
+        problem(
+            ask,
+            "error",
+            "staging-occupied",
+            "something lies where data would be staged",
+            f"{path} on {name}",
+            (f"run {run} put it there, and `aegis resume {run}` goes on with it; " if run else "look at it; ")
+            + "when it is of no use, move it away, then plan again; or restore --beside a folder",
+        )
+        for path, run in (here.look.leftovers.items() if here is not None else ())
+    ]
+
+
 def others(ask: Ask, name: str) -> list[PlanFinding]:
     """Members that would be wrong beside the restored one."""
     found = []

@@ -18,7 +18,7 @@ def exposure(ask: Ask, lineages: Mapping[str, LineageArchive] | None = None) -> 
         one = known.get(primary.lineage)
         chain = one.newest if one is not None else None
         if one is None or chain is None:
-            return Exposure(None, "no backup of what runs now: everything would be lost")
+            return Exposure(None, _none(ask, "no backup of what runs now"))
         server = seen(primary)
         if behind_archive(one, server, ask.now) is not None:
             return Exposure(None, "the server was put back to an earlier state, and nothing of it since is archived")
@@ -30,5 +30,12 @@ def exposure(ask: Ask, lineages: Mapping[str, LineageArchive] | None = None) -> 
         return Exposure((ask.now - covered).total_seconds(), "since the end of what is archived")
     ends = [found.end for one in known.values() for found in one.reaches]
     if not ends:
-        return Exposure(None, "no backup: everything would be lost")
+        return Exposure(None, _none(ask, "no backup"))
     return Exposure((ask.now - max(ends)).total_seconds(), "since the end of what is archived; the primary is not seen")
+
+
+def _none(ask: Ask, what: str) -> str:
+    """What is not seen is not there only where every repository was read."""
+    if ask.look.shelf.unseen:
+        return f"{what} is seen, and not every repository could be reached"
+    return f"{what}: everything would be lost"

@@ -16,9 +16,9 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.contract import Looked
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
 from aegis_plan.stores.postgresql.control import processes
-from aegis_plan.stores.postgresql.model import Look, Server
+from aegis_plan.stores.postgresql.model import Look, Place, Server
 from aegis_plan.stores.postgresql.olddata import belongs, device, find, frees
-from aegis_plan.stores.postgresql.place import mounted
+from aegis_plan.stores.postgresql.place import layout, leftovers, mounted
 from aegis_plan.stores.postgresql.positions import Position
 from aegis_plan.stores.postgresql.programs import cluster, execute
 from aegis_plan.stores.postgresql.remains import owner
@@ -139,6 +139,8 @@ def _place(server: Server) -> dict[str, Any]:
         seen["binaries_version"] = int(re.findall(r"\d+", said)[0]) * 10000
     if "binaries_version" not in seen and not parent.samefile(folder.parent if folder.parent.exists() else "/"):
         return {**seen, "data_directory": "elsewhere"}
+    staged = Place(member="", binaries=server.binaries, data_directory=server.data_directory)
+    seen["leftovers"] = leftovers(layout(staged))
     if not folder.exists():
         return {**seen, "data_directory": "missing"}
     try:

@@ -99,6 +99,8 @@ class Look(Frozen):
     binaries_version: int | None = None
     """Major version of the binaries, times 10,000."""
     host: str | None = None
+    leftovers: dict[str, str] = Field(default_factory=dict)
+    """What lies where data would be staged, by its path, with the run that put it there; empty where nothing tells."""
 
 
 class BackupParams(Frozen):

@@ -165,8 +165,21 @@ def refuse_foreign(folder: Path, context: Context) -> None:
             "staging-occupied",
             "something that is not ours lies where data would be staged",
             str(folder),
-            way + "when it is of no use, move it away, then `aegis resume`",
+            way + "when it is of no use, move it away, then `aegis resume`, or plan again where this run is over",
         )
+
+
+def leftovers(where: Layout) -> dict[str, str]:
+    """What lies where data would be staged, by its path, and the run that put it there; empty where nothing tells."""
+    found = {}
+    for folder in (where.staging, where.spool):
+        try:
+            there = occupied(folder)
+        except OSError:
+            there = True
+        if there:
+            found[str(folder)] = str((read_note(folder) or {}).get("run") or "")
+    return found
 
 
 def remove(folder: Path, context: Context) -> None:

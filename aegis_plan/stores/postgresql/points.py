@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -32,13 +32,15 @@ def reach(
     *,
     tail_from: int | None = None,
     logged: bool = True,
+    without: Collection[str] = (),
 ) -> Reached | Refusal:
     """The point for a target. `latest` is refused where records promise more than can be read, so that nothing is
     lost in silence; `tail_from` is the LSN from which an old data directory still has the log. Where none is meant to
-    be archived (not `logged`), a moment is that of the newest set before it."""
+    be archived (not `logged`), a moment is that of the newest set before it. The repositories `without` are said to be
+    lost: what only they may hold is gone, and not merely unseen."""
     spans = windows(lineages)
     if not any(one.promised for one in lineages.values()):
-        return _no_backup(shelf)
+        return _no_backup(shelf, without)
     if not spans:
         return _unreadable(lineages, shelf)
     if target.position is not None:
@@ -249,8 +251,7 @@ def _between(lineages: Mapping[str, LineageArchive], what: str, spans: tuple[Win
     )
 
 
-def _no_backup(shelf: Shelf) -> Refusal:
-    away = [f"{holding.repository}: {holding.reason}" for holding in shelf.holdings if not holding.reachable]
+def _no_backup(shelf: Shelf, without: Collection[str]) -> Refusal:
     unknown = [
         damage
         for holding in shelf.holdings
@@ -258,19 +259,28 @@ def _no_backup(shelf: Shelf) -> Refusal:
         if damage.kind in ("bad-signature", "unknown-signer", "unreadable-record")
     ]
     hints = ""
+    away = shelf.unseen
     detail = "no repository that can be reached holds a set of this store"
     if away:
-        detail += f"; could not look at {'; '.join(away)}"
+        could = len(away) < len(shelf.holdings)
+        detail = f"{detail + '; could' if could else 'could'} not look at {'; '.join(away)}"
     if unknown:
         detail += f"; {len(unknown)} objects there were refused, such as {unknown[0].key}: {unknown[0].detail}"
         hints = "name the signer below sealing if you trust it ('aegis explain unknown-signer'); "
+    if any(not one.reachable and one.repository not in without for one in shelf.holdings):
+        # Whether there is a backup is not known: to say that there is none would make people give up what they have.
+        return Refusal(
+            "backups-unknown",
+            "no backup is seen, and not every repository could be reached",
+            detail,
+            hints + "bring back what cannot be reached, or plan on a host that reaches it; where the server still "
+            "runs, take a full backup now",
+        )
     return Refusal(
         "no-backup",
         "there is no backup to go back to",
         detail,
-        hints + "bring back a repository that cannot be reached; where the server still runs, take a full backup now"
-        if away
-        else hints + "where the server still runs, 'aegis backup' takes a full one now",
+        hints + "where the server still runs, 'aegis backup' takes a full one now",
     )
 
 

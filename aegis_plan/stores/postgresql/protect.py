@@ -144,7 +144,7 @@ def _full(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain |
             return f"no set can be read whole: {sorted(one.broken.values())[0]}"
         if draft.lineages:
             return "the server has a new history, and no set is of it"
-        return "there is no backup yet"
+        return "no backup is seen" if draft.ask.look.shelf.unseen else "there is no backup yet"
     timeline = server.look.timeline
     if timeline is not None and set_timeline(chain.last) != timeline:
         return (

@@ -8,7 +8,7 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask, Recipe, RecoveryPoint, Refusal, Target
 from aegis_plan.stores.postgresql.chains import archive
 from aegis_plan.stores.postgresql.check import server as declared_server
-from aegis_plan.stores.postgresql.destination import fate_without_room, member_to_restore, others, place_of
+from aegis_plan.stores.postgresql.destination import fate_without_room, in_the_way, member_to_restore, others, place_of
 from aegis_plan.stores.postgresql.facts import Seen, problem, seen
 from aegis_plan.stores.postgresql.leftover import log_from, take_up
 from aegis_plan.stores.postgresql.points import reach
@@ -51,7 +51,7 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     lineages = archive(ask.look.shelf, without)
     tail_from = log_from(here, target) if beside is None else None
     logged = ask.store.backup is None or ask.store.backup.log is not None
-    found = reach(lineages, ask.look.shelf, target, tail_from=tail_from, logged=logged)
+    found = reach(lineages, ask.look.shelf, target, tail_from=tail_from, logged=logged, without=without)
     if isinstance(found, Refusal):
         return Recipe(refusal=found, findings=(_refused(ask, found),), choices=tuple(choices))
     choices.extend(found.choices)
@@ -90,6 +90,7 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
         choices.append(f"{ask.name}: there is room for both, so the old data is not given up")
     if beside is None:
         findings.extend(others(ask, name))
+        findings.extend(in_the_way(ask, name, here))
     findings.extend(_shelf(ask, without))
     draft = Recovery(
         ask, name, server, here, place, found, target, tail, need, store_facts(ask.look), fate, need + replayed

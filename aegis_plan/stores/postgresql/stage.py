@@ -73,24 +73,28 @@ class Stage:
                 return self._extend(context, params, where, note)
             return Done(dict(note["outputs"]))
         # What a killed attempt left takes room that this one needs.
-        self._clean(context, where, note)
+        self._clean(context, where)
         check_room(params)
         try:
             return self._stage(context, params, where)
         except BaseException:
-            self._clean(context, where, places.read_note(where.staging))
+            self._clean(context, where)
             raise
 
     def undo(self, context: Context) -> Done:
         params = StageParams.model_validate(context.attempt.params)
         where = places.layout(params.place)
-        self._clean(context, where, places.read_note(where.staging))
+        begun = any(mark.name == "staging" for mark in context.marks)
+        if not begun and not any(places.ours(folder, context) for folder in (where.staging, where.spool)):
+            # It refused before it made anything, as where another run's data lies there: that is not ours to remove.
+            return Done()
+        self._clean(context, where)
         for mark in context.marks:
             if mark.name == "wrote":
                 Path(mark.data["path"]).unlink(missing_ok=True)
         return Done()
 
-    def _clean(self, context: Context, where: places.Layout, note: dict[str, Any] | None) -> None:
+    def _clean(self, context: Context, where: places.Layout) -> None:
         for mark in context.marks:
             if mark.name == "tablespace":
                 folder = Path(mark.data["path"])

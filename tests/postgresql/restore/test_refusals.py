@@ -15,6 +15,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql import stage
+from aegis_plan.stores.postgresql.look import look
 from aegis_plan.stores.postgresql.model import Place, StageParams
 
 
@@ -170,16 +171,25 @@ def test_places_that_cannot_take_it_are_refused(stocked: World, tmp_path: Path) 
     assert refused(stocked, placed(beside=str(tmp_path), data_directory=str(tmp_path))).code == "place-occupied"
 
 
-def test_what_is_not_ours_stays(stocked: World) -> None:
-    folder = places.layout(Place(**stocked.place())).staging
+@pytest.mark.parametrize("part", ["staging", "spool"])
+def test_what_is_not_ours_stays_and_leaves_nothing_to_take_back(stocked: World, part: str) -> None:
+    folder: Path = getattr(places.layout(Place(**stocked.place())), part)
     folder.mkdir()
     (folder / "precious").write_text("x")
+    (folder / places.NOTE).write_text('{"run": "of-another", "store": "db"}')
     try:
+        site = stocked.site("stage", staging(stocked).model_dump(mode="json"))
         with pytest.raises(AegisError) as caught:
-            stage.ACTION.act(stocked.site("stage", staging(stocked).model_dump(mode="json")))
+            stage.ACTION.act(site)
         assert caught.value.code == "staging-occupied"
+        assert "aegis resume of-another" in caught.value.hint
+        stage.ACTION.undo(site)
         assert (folder / "precious").read_text() == "x"
+        # A plan is told of it, and by whom, before anything begins.
+        seen = look(site, "db", "a")
+        assert seen.details["leftovers"] == {str(folder): "of-another"}
     finally:
+        (folder / places.NOTE).unlink()
         (folder / "precious").unlink()
         folder.rmdir()
 
