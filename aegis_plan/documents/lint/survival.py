@@ -146,6 +146,25 @@ def secret_lost_with_site(scope: Scope) -> Iterator[Wrong]:
                     )
 
 
+@rule("acts-from-struck-site", "warning", "the host that would carry out the recovery is where the disaster strikes")
+def acts_from_struck_site(scope: Scope) -> Iterator[Wrong]:
+    sites = scope.documents.sites
+    here = sorted(name for name, site in sites.items() if site.reach == "local")
+    for name, scenario in scope.documents.scenarios.items():
+        infected = scenario.disruption == "ransomware"
+        struck = frozenset(scenario.affects.sites) if infected else scope.lost_sites(scenario)
+        left = sorted(set(sites) - struck)
+        if here and left and struck.issuperset(here):
+            yield Wrong(
+                ("sites", here[0]),
+                f"plans are made and carried out at {listed(here)}, by 'reach: local', and '{name}' "
+                f"{'infects' if infected else 'takes'} {listed(sorted(struck))}",
+                f"act from {listed(left, 'or')}: 'reach: local' there, and 'reach: {{ssh: USER@HOST}}' for {here[0]}; "
+                "or keep documents there too, and accept this",
+                key=True,
+            )
+
+
 @rule("service-lost-with-site", "breach", "a service can run nowhere but where the disaster strikes")
 def service_lost_with_site(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
