@@ -104,6 +104,20 @@ def deputy_circle(scope: Scope) -> Iterator[Wrong]:
         done.update(trail)
 
 
+@rule("scenario-without-commander", "warning", "nobody leads this scenario")
+def scenario_without_commander(scope: Scope) -> Iterator[Wrong]:
+    if len(scope.documents.team) < 2:
+        return  # with one role there is nothing to find out
+    for name, scenario in scope.documents.scenarios.items():
+        if scenario.commander is None:
+            yield Wrong(
+                ("scenarios", name),
+                f"the team has {len(scope.documents.team)} roles, and nothing says which of them decides in '{name}'",
+                "add 'commander:' with a role of the team",
+                key=True,
+            )
+
+
 def _tells(scope: Scope, *events: str) -> bool:
     return any(event in channel.tells for channel in scope.documents.channels.values() for event in events)
 
