@@ -1,5 +1,5 @@
-"""The names that a shell completes: what the documents declare, runs and their steps. It tells no error, since a shell
-that completes a word shows none, and it looks at nothing but files of this host.
+"""The names that a shell completes: what the documents declare, runs and their steps, rules of lint. It tells no error,
+since a shell that completes a word shows none, and it looks at nothing but files of this host.
 """
 
 from __future__ import annotations
@@ -63,4 +63,10 @@ def _steps() -> Iterable[str]:
     return [step.id for step in plan.steps]
 
 
-members, leases, runs, steps = map(_completing, (_members, _leases, _runs, _steps))
+def _rules() -> Iterable[str]:
+    from aegis_plan.documents.lint.registry import IDS
+
+    return IDS
+
+
+members, leases, runs, steps, rules = map(_completing, (_members, _leases, _runs, _steps, _rules))

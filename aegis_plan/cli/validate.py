@@ -8,36 +8,45 @@ from pathlib import Path
 
 import click
 
+from aegis_plan.cli.completing import rules
 from aegis_plan.cli.session import Session, pass_session
-from aegis_plan.errors import EXIT_BREACH, EXIT_OK, AegisError, DocumentsError, Finding, Position
+from aegis_plan.errors import EXIT_BREACH, EXIT_OK, AegisError, DocumentsError, Finding, Position, UsageError
 
 
 @click.command("validate")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--strict", is_flag=True, help="End with 3 for a warning too.")
+@click.option(
+    "--ignore", "ignored", metavar="ID", multiple=True, shell_complete=rules, help="Leave out what this rule finds."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @pass_session
-def command(session: Session, path: Path | None, as_json: bool) -> int:
+def command(session: Session, path: Path | None, strict: bool, ignored: tuple[str, ...], as_json: bool) -> int:
     """Check the documents below PATH (default: plans/, or the current folder).
 
     Exit code 0: fine, warnings or not. 1: they cannot be used. 3: what they promise cannot hold."""
     from aegis_plan.cli.wire import load_documents
 
+    _known(ignored)
     try:
         loaded = load_documents(path)
     except DocumentsError as error:
         if not as_json:
             raise
         data = [{"severity": "error", **problem.as_data()} for problem in error.problems]
-        _print(False, data)
+        _print(False, data, 0)
         return error.exit_code
-    exit_code = EXIT_BREACH if any(finding.severity == "breach" for finding in loaded.warnings) else EXIT_OK
+    findings = [finding for finding in loaded.warnings if finding.code not in ignored]
+    left_out = len(loaded.warnings) - len(findings)
+    severities = [finding.severity for finding in findings]
+    exit_code = EXIT_BREACH if "breach" in severities or (strict and "warning" in severities) else EXIT_OK
     if as_json:
-        _print(True, [_as_data(finding) for finding in loaded.warnings])
+        _print(True, [_as_data(finding) for finding in findings], left_out)
         return exit_code
     from aegis_plan.report.finding import show
 
     out, lines = session.console(), _Lines()
-    for finding in loaded.warnings:
+    for finding in findings:
         show(finding, lines.of(finding.position), out)
     documents = loaded.documents
     parts = [
@@ -48,11 +57,23 @@ def command(session: Session, path: Path | None, as_json: bool) -> int:
         (len(documents.scenarios), "scenario"),
     ]
     out.print(f"The documents of {documents.system.name} are valid: {_counted(parts)}.")
-    severities = [finding.severity for finding in loaded.warnings]
     found = _counted([(severities.count(severity), severity) for severity in ("breach", "warning", "note")])
     if found:
         out.print(f"Found: {found}. 'aegis explain ID' says more about each.")
+    if left_out:
+        out.print(f"Left out by --ignore: {_counted([(left_out, 'finding')])}.")
     return exit_code
+
+
+def _known(ignored: tuple[str, ...]) -> None:
+    """An id that no finding can have would leave nothing out, and nobody would notice."""
+    from aegis_plan.documents.lint.registry import IDS
+    from aegis_plan.documents.nearest import Nearest
+
+    for name in ignored:
+        if name not in IDS:
+            hint = Nearest().hint(name, IDS)
+            raise UsageError("rule-unknown", "lint has no such rule", f"no rule is called '{name}'", hint)
 
 
 class _Lines:
@@ -78,11 +99,11 @@ class _Lines:
         return lines[position.line - 1] if 0 < position.line <= len(lines) else ""
 
 
-def _print(valid: bool, findings: list[dict[str, object]]) -> None:
+def _print(valid: bool, findings: list[dict[str, object]], left_out: int) -> None:
     counts = dict.fromkeys(("error", "breach", "warning", "note"), 0)
     for finding in findings:
         counts[str(finding["severity"])] += 1
-    data = {"format": 1, "valid": valid, "counts": counts, "findings": findings}
+    data = {"format": 1, "valid": valid, "counts": counts, "left_out": left_out, "findings": findings}
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 

@@ -13,6 +13,7 @@ WANTED = {
     "aegis pl": "plan",
     "aegis plan --html x --sce": "--scenario",
     "aegis plan --scenario r": "ransomware",
+    "aegis validate --ignore scenario-unr": "scenario-unrehearsed",
     "aegis plan --site-down b": "busan",
     "aegis restore policy-db --member s": "seoul-1",
     "aegis unlock policy-db/l": "policy-db/log",

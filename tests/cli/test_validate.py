@@ -39,6 +39,44 @@ def test_json_and_exit_code_agree(
     assert main(["validate", str(tmp_path)]) == code
 
 
+WARNED = "scenarios: {fire: {disruption: site, expect: {rto: 8h}}}\n"
+BREACH, WARNING = "scenario-exceeds-objectives", "scenario-unrehearsed"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "left"),
+    [
+        ([], 3, {BREACH, WARNING}),
+        (["--ignore", BREACH], 0, {WARNING}),
+        (["--strict", "--ignore", BREACH], 3, {WARNING}),
+        (["--strict", "--ignore", BREACH, "--ignore", WARNING], 0, set()),
+        (["--ignore", "store-unused"], 3, {BREACH, WARNING}),
+    ],
+)
+def test_what_is_left_out_is_counted_and_ends_with_nothing(
+    options: list[str], code: int, left: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD + WARNED)
+    assert main(["validate", str(tmp_path), "--json", *options]) == code
+    data = json.loads(capsys.readouterr().out)
+    assert {finding["code"] for finding in data["findings"]} == left
+    assert data["left_out"] == 2 - len(left)
+    assert main(["validate", str(tmp_path), *options]) == code
+    shown = capsys.readouterr().out
+    assert ("Left out by --ignore: " in shown) is (len(left) < 2)
+    if not left:
+        assert shown.splitlines()[-1] == "Left out by --ignore: 2 findings."
+
+
+def test_notes_are_not_strict_and_no_misspelt_rule_leaves_nothing_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(PLANS / "aegis-clean"), "--strict"]) == 0
+    capsys.readouterr()
+    assert main(["validate", str(PLANS / "aegis-clean"), "--ignore", "scenario-unrehearsd"]) == 64
+    told = capsys.readouterr().err
+    assert "rule-unknown" in told
+    assert "scenario-unrehearsed" in told
+
+
 def test_the_source_plan(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PLANS.parent)
     monkeypatch.setenv("COLUMNS", "100")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from aegis_plan.documents.lint.rule import Wrong, rule
 from aegis_plan.documents.lint.scope import Scope
+from aegis_plan.documents.lint.words import listed
 from aegis_plan.documents.tree import dotted
 
 
@@ -39,6 +40,27 @@ def store_unprotected(scope: Scope) -> Iterator[Wrong]:
                 "add 'backup:' with repositories and schedules",
                 key=True,
             )
+
+
+@rule("standby-without-store", "warning", "services would take over at a site that does not have their stores")
+def standby_without_store(scope: Scope) -> Iterator[Wrong]:
+    sites = scope.documents.sites
+    for name in (one for one, site in sites.items() if site.role == "standby"):
+        users: dict[str, list[str]] = {}
+        for service, declared in scope.documents.services.items():
+            if name in declared.runs_at:
+                for used in declared.uses:
+                    users.setdefault(used, []).append(service)
+        for store, declared_store in scope.documents.stores.items():
+            places = {member.site for member in declared_store.members.values()}
+            if store in users and places and all(sites[place].role == "primary" for place in places):
+                yield Wrong(
+                    ("sites", name),
+                    f"{listed(users[store])} may run at {name} and use{'s' * (len(users[store]) == 1)} {store}, which "
+                    f"has members at {listed(sorted(places))} only",
+                    f"add a member at {name}, also an empty server that takes a restore; or let them not run there",
+                    key=True,
+                )
 
 
 @rule("backup-unscheduled", "warning", "no whole backup is made by itself")

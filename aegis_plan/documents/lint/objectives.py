@@ -147,9 +147,9 @@ def tier_looser_than_system(scope: Scope) -> Iterator[Wrong]:
 def tiers_out_of_order(scope: Scope) -> Iterator[Wrong]:
     numbers = sorted(int(name) for name in scope.documents.tiers)
     for which in _WHICH:
-        for above, below in pairwise(numbers):
-            first, second = scope.tier_target(above, which), scope.tier_target(below, which)
-            if first is not None and second is not None and second.span < first.span:
+        targets = [(number, target) for number in numbers if (target := scope.tier_target(number, which)) is not None]
+        for (above, first), (below, second) in pairwise(targets):
+            if second.span < first.span:
                 yield Wrong(
                     ("tiers", str(below), which),
                     f"tier {below} has an {_NOUN[which]} of {say(second.span)}, and tier {above}, which comes first, "
@@ -173,7 +173,9 @@ def dependency_slower(scope: Scope) -> Iterator[Wrong]:
                         ("services", name, "uses", index),
                         f"{name} has an {_NOUN[which]} of {say(own.span)} ({own.place}) and uses {used}, which has "
                         f"{say(other.span)} ({other.place})",
-                        f"it cannot be back before {used} is: give both one objective",
+                        f"it cannot be back before {used} is: give both one objective"
+                        if which == "rto"
+                        else f"it cannot have lost less than {used} has: give both one objective",
                     )
 
 

@@ -1,5 +1,5 @@
-"""The people of a response: roles without anybody, names of no role, one person for everything, deputies in a circle.
-It asks nobody whether they can be reached."""
+"""The people of a response: roles without anybody, names of no role, one person for everything, deputies in a circle,
+nobody who leads, nobody who is told. It asks nobody whether they can be reached."""
 
 from __future__ import annotations
 
@@ -102,3 +102,44 @@ def deputy_circle(scope: Scope) -> Iterator[Wrong]:
                 "let the last of them name nobody, or somebody outside",
             )
         done.update(trail)
+
+
+@rule("scenario-without-commander", "warning", "nobody leads this scenario")
+def scenario_without_commander(scope: Scope) -> Iterator[Wrong]:
+    if len(scope.documents.team) < 2:
+        return  # with one role there is nothing to find out
+    for name, scenario in scope.documents.scenarios.items():
+        if scenario.commander is None:
+            yield Wrong(
+                ("scenarios", name),
+                f"the team has {len(scope.documents.team)} roles, and nothing says which of them decides in '{name}'",
+                "add 'commander:' with a role of the team",
+                key=True,
+            )
+
+
+def _tells(scope: Scope, *events: str) -> bool:
+    return any(event in channel.tells for channel in scope.documents.channels.values() for event in events)
+
+
+@rule("incident-told-nowhere", "warning", "no channel tells of an incident")
+def incident_told_nowhere(scope: Scope) -> Iterator[Wrong]:
+    documents = scope.documents
+    if documents.channels and documents.scenarios and not _tells(scope, "incident", "call-out"):
+        yield Wrong(
+            ("channels",),
+            "none has 'incident' or 'call-out' below 'tells': unless a monitor calls people, customers tell of it",
+            "add 'tells: [incident, call-out]' to a channel that people hear at night",
+            key=True,
+        )
+
+
+@rule("failure-told-nowhere", "warning", "no channel tells that a backup failed")
+def failure_told_nowhere(scope: Scope) -> Iterator[Wrong]:
+    if scope.documents.channels and any(True for _ in scope.backups()) and not _tells(scope, "backup-failed"):
+        yield Wrong(
+            ("channels",),
+            "none has 'backup-failed' below 'tells': it is found out on the day when the backup is needed",
+            "add 'tells: [backup-failed]' to a channel that somebody reads",
+            key=True,
+        )

@@ -10,3 +10,5 @@ _MODULES = (objectives, retention, completeness, survival, people, schedules, dr
 RULES: tuple[Rule, ...] = tuple(
     found for module in _MODULES for found in vars(module).values() if isinstance(found, Rule)
 )
+IDS: tuple[str, ...] = tuple(sorted((*(rule.id for rule in RULES), "acceptance-unmatched", "section-experimental")))
+"""What a finding can be called; the last two are of no rule but of the look itself."""

@@ -42,6 +42,21 @@ def incremental_outlives_full(scope: Scope) -> Iterator[Wrong]:
         )
 
 
+@rule("full-gone-before-next", "breach", "a full backup is gone before the next one is made")
+def full_gone_before_next(scope: Scope) -> Iterator[Wrong]:
+    for name, store, backup in scope.backups():
+        kept = backup.full.retain if backup.full is not None else None
+        schedule = set_schedules(store).get("full")
+        gap = scope.gap(schedule) if schedule is not None else None
+        if kept is not None and gap is not None and kept < gap.span:
+            yield Wrong(
+                ("stores", name, "backup", "full", "retain"),
+                f"{name}: a full is kept {say(kept)}, and the next comes up to {say(gap.span)} after it: for "
+                f"{say(gap.span)} - {say(kept)} = {say(gap.span - kept)} there is no backup to begin a restore with",
+                f"keep fulls longer than {say(gap.span)}; twice that leaves one when the newest turns out to be bad",
+            )
+
+
 @rule("log-shorter-than-interval", "breach", "the log is kept shorter than the time to the newest backup it needs")
 def log_shorter_than_interval(scope: Scope) -> Iterator[Wrong]:
     for name, store, backup in scope.backups():

@@ -50,6 +50,30 @@ def copies_lost_with_site(scope: Scope) -> Iterator[Wrong]:
                 )
 
 
+@rule("repository-without-site", "note", "whether a copy survives is not known, since nothing says where it lies")
+def repository_without_site(scope: Scope) -> Iterator[Wrong]:
+    for name, scenario in scope.documents.scenarios.items():
+        struck = set(scenario.affects.sites)
+        if not struck or scenario.disruption in ("store", "logical"):
+            continue
+        hang: dict[str, list[str]] = {}
+        for store in scope.affected(scenario):
+            backup = scope.documents.stores[store].backup
+            places = {one: _site(scope, one) for one in backup.repositories} if backup is not None else {}
+            if struck.issuperset(site for site in places.values() if site is not None):
+                for repository in (one for one, site in places.items() if site is None):
+                    hang.setdefault(repository, []).append(store)
+        for repository, stores in hang.items():
+            yield Wrong(
+                ("repositories", repository),
+                f"'{name}' strikes {listed(sorted(struck))}, and whether a copy of {listed(stores)} is left then hangs "
+                f"on {repository}, which has no site",
+                "add 'site:' with the site that is lost together with it; where it is at none of them, accept this and "
+                "say where it is",
+                key=True,
+            )
+
+
 @rule("state-lost-with-site", "breach", "the state authority lies where the disaster strikes")
 def state_lost_with_site(scope: Scope) -> Iterator[Wrong]:
     state = scope.documents.state
@@ -120,6 +144,25 @@ def secret_lost_with_site(scope: Scope) -> Iterator[Wrong]:
                         f"{listed(lost)} take{'s' if len(lost) == 1 else ''} it",
                         "lay the file down at a site that survives too, and accept this; or take it from elsewhere",
                     )
+
+
+@rule("acts-from-struck-site", "warning", "the host that would carry out the recovery is where the disaster strikes")
+def acts_from_struck_site(scope: Scope) -> Iterator[Wrong]:
+    sites = scope.documents.sites
+    here = sorted(name for name, site in sites.items() if site.reach == "local")
+    for name, scenario in scope.documents.scenarios.items():
+        infected = scenario.disruption == "ransomware"
+        struck = frozenset(scenario.affects.sites) if infected else scope.lost_sites(scenario)
+        left = sorted(set(sites) - struck)
+        if here and left and struck.issuperset(here):
+            yield Wrong(
+                ("sites", here[0]),
+                f"plans are made and carried out at {listed(here)}, by 'reach: local', and '{name}' "
+                f"{'infects' if infected else 'takes'} {listed(sorted(struck))}",
+                f"act from {listed(left, 'or')}: 'reach: local' there, and 'reach: {{ssh: USER@HOST}}' for {here[0]}; "
+                "or keep documents there too, and accept this",
+                key=True,
+            )
 
 
 @rule("service-lost-with-site", "breach", "a service can run nowhere but where the disaster strikes")
