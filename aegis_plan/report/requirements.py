@@ -100,15 +100,21 @@ def _together(found: Sequence[Requirement], out: Console) -> None:
 
 
 def _summary(found: Iterable[Requirement], fine: str) -> Text:
-    found = list(found)
-    code = exit_code(found)
-    missing = sum(one.counts and one.state == "missing" for one in found)
-    unknown = sum(one.counts and one.state == "could_not_verify" for one in found)
-    parts = [f"{missing} missing"] if missing else []
-    parts += [f"{unknown} could not be verified"] if unknown else []
-    if code == 0:
+    """Everything that is open, also what does not change how the command exits; `fine` only where nothing is."""
+    open_ = [one for one in found if one.state != "ok"]
+    if not open_:
         return Text(fine, style="good")
-    text = Text(", ".join(parts) + ".", style="bad" if missing else "warn")
+    missing = [one for one in open_ if one.state == "missing"]
+    lesser = sum(not one.counts for one in missing)
+    untried = sum(one.state == "could_not_verify" and one.severity == "note" for one in open_)
+    unknown = len(open_) - len(missing) - untried
+    parts = [f"{len(missing)} missing"] if missing else []
+    if lesser:
+        parts[0] += " (all warnings or notes)" if lesser == len(missing) else f" ({lesser} as warnings or notes)"
+    parts += [f"{unknown} could not be verified"] if unknown else []
+    parts += [f"{untried} not tried"] if untried else []
+    style = "bad" if lesser < len(missing) else "warn" if missing or unknown else "quiet"
+    text = Text(", ".join(parts) + ".", style=style)
     return text.append(" 'aegis explain CODE' tells more.", style="quiet")
 
 
