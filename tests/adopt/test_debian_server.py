@@ -199,7 +199,9 @@ def test_nobody_there_is_no_right_that_is_missing(rig: Rig) -> None:
     try:
         lacks = rig.open()
         assert {one.state for one in lacks.values()} == {"could_not_verify"}
-        assert "server-not-asked" in lacks
+        assert "restore" in lacks["server-not-asked"].needed_for
+        spaces = {one.code: one.state for one in lacks.values() if "tablespaces" in one.summary}
+        assert spaces == {"place-not-writable": "could_not_verify"}, "unknown ones do not pass for none"
         assert exit_code(lacks.values()) == 1
     finally:
         rig.it.server.ctl("start")
@@ -231,16 +233,21 @@ def test_a_folder_of_programs_of_another_version(rig: Rig) -> None:
 )
 def test_its_host_lacks(rig: Rig, fields: dict[str, Any], code: str) -> None:
     declared = Server.model_validate({**rig.world.documents.stores["shop-db"].members["main-1"].server, **fields})
-    found = host(declared, Seen(150000, declared.data_directory, size=1), "beside", "stores/shop-db/main-1")
+    found = host(
+        declared, Seen(150000, declared.data_directory, size=1, tablespaces={}), "beside", "stores/shop-db/main-1"
+    )
     assert {one.code for one in found if one.state == "missing"} == {code}
     assert {one.state for one in found} == {"ok", "missing"}
 
 
 def test_its_host_has_another_size_and_place(rig: Rig) -> None:
     declared = Server.model_validate(rig.world.documents.stores["shop-db"].members["main-1"].server)
-    large = host(declared, Seen(150000, declared.data_directory, size=1 << 60), "beside", "x")
+    large = host(declared, Seen(150000, declared.data_directory, size=1 << 60, tablespaces={}), "beside", "x")
     assert {one.code for one in large if one.state != "ok"} == {"no-space"}
     unknown = host(declared, Seen(150000, declared.data_directory), "beside", "x")
-    assert {(one.code, one.state) for one in unknown if one.state != "ok"} == {("no-space", "could_not_verify")}
-    other = host(declared, Seen(150000, "/another/place", size=1), "beside", "x")
+    assert {(one.code, one.state) for one in unknown if one.state != "ok"} == {
+        ("no-space", "could_not_verify"),
+        ("place-not-writable", "could_not_verify"),
+    }
+    other = host(declared, Seen(150000, "/another/place", size=1, tablespaces={}), "beside", "x")
     assert {one.code for one in other if one.state != "ok"} == {"data-directory-differs"}

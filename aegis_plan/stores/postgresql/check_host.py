@@ -187,7 +187,13 @@ class _Host:
                 "mount-within", not within, "no folder within the data directory is a mount point", ", ".join(within),
                 "mount it elsewhere and put a link to it in its place",
             )  # fmt: skip
-        for oid, location in sorted(self.seen.tablespaces.items()):
+        if self.seen.tablespaces is None:
+            yield unverified(
+                "place-not-writable", "tablespaces can be staged beside the old",
+                "the server did not tell whether it has tablespaces", self.subject, needed_for=_FOR,
+                hint="start the server, or mend its login, and look again",
+            )  # fmt: skip
+        for oid, location in sorted((self.seen.tablespaces or {}).items()):
             place = Place(binaries=self.server.binaries, data_directory=self.server.data_directory, member="x")
             final = places.tablespace_final(place, oid, location)
             yield from self._writable(final.parent, f"tablespace {oid} can be staged beside the old")

@@ -31,7 +31,8 @@ class Seen:
     hba_file: str = ""
     libraries: str = ""
     size: int | None = None
-    tablespaces: dict[str, str] = field(default_factory=dict)
+    tablespaces: dict[str, str] | None = None
+    """Object id to place. None where the server did not tell: that is not the same as none."""
     replica: bool = False
     read: bool = False
 
@@ -93,6 +94,7 @@ class Server:
         """Fills `seen` and `found`. Raises what a session that breaks raises."""
         said = self._settings()
         self.seen.replica = said["replica"]
+        self._spaces()
         if not self._new_enough(said):
             return
         if not self.kinds:
@@ -101,6 +103,9 @@ class Server:
         self._log(said)
         self._incremental(said)
         self._configuration()
+
+    def _spaces(self) -> None:
+        """What its host is looked at for. What is not told stays unknown, and is told there."""
         with contextlib.suppress(AegisError):
             rows = ask(self.sql, "SELECT sum(pg_database_size(oid))::bigint FROM pg_database", self.where)
             self.seen.size = int(rows[0][0])
@@ -273,7 +278,8 @@ class Server:
 
 
 def could_not_ask(error: AegisError | str, subject: str, kinds: Sequence[str]) -> Requirement:
-    """What takes the place of all that a server would have told."""
+    """What takes the place of all that a server would have told. A restore needs it as well: version, size, places."""
     return unverified(
-        "server-not-asked", "settings and grants are as the backups need them", error, subject, needed_for=tuple(kinds)
-    )
+        "server-not-asked", "settings and grants are as the backups need them", error, subject,
+        needed_for=tuple(dict.fromkeys((*kinds, "restore"))),
+    )  # fmt: skip
