@@ -57,6 +57,13 @@ def command(
                 "--preflight makes no plan that could be saved",
                 "leave --out, --json-into, --html and --markdown out; --json gives its report as one document",
             )
+        if detailed_exitcode or fails is not None or down is not None:
+            raise UsageError(
+                "options-contradict",
+                "these options make no sense together",
+                "--preflight asks what is there and shows no plan",
+                "leave --detailed-exitcode, --what-if-fails and --what-if-down out; --site-down works with it",
+            )
         return preflight(session, asked, as_json)
     one_on_output(as_json, html, markdown)
     from aegis_plan.cli.wire import load_documents, world

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from aegis_plan.documents.variables import Given
 
 TAKE = (
-    "apply", "approve", "backup", "cancel", "catalog", "check", "graph", "lint", "plan", "restore",
+    "apply", "approve", "backup", "cancel", "catalog", "check", "graph", "keys list", "plan", "restore",
     "resume", "runs", "skip", "status", "unlock", "validate",
 )  # fmt: skip
 """Commands that read documents."""
 
 
 def with_variables(name: str, command: click.Command) -> click.Command:
-    """The command, with both options where it reads documents."""
+    """The command, with both options where it reads documents; of a group those of its commands that do."""
+    if isinstance(command, click.Group):
+        for part, inner in command.commands.items():
+            with_variables(f"{name} {part}", inner)
     if name in TAKE and not any(parameter.name == "var" for parameter in command.params):
         command.params.extend(
             (

@@ -72,7 +72,16 @@ def test_from_nothing_to_ready_and_what_is_lacking_since(bare: World) -> None:
     assert not [text for text in made.outputs if PASSWORD in text]
 
 
-@pytest.mark.parametrize("words", [("--out", "x.plan"), ("--json-into", "x.json")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--out", "x.plan"),
+        ("--json-into", "x.json"),
+        ("--detailed-exitcode",),
+        ("--what-if-fails", "x"),
+        ("--what-if-down", "x"),
+    ],
+)
 def test_it_makes_no_plan_to_save(words: tuple[str, ...]) -> None:
     from aegis_plan.cli.main import main
 
