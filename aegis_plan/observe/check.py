@@ -106,6 +106,7 @@ def check(
     return [*found, *_room(documents, stores, repositories, outputs)]
 
 
+_ROOM = "there is room for another full of each store"
 _Outputs = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
@@ -143,19 +144,35 @@ def _room(
             continue
         free = outputs.get(("look-needs-repository", f"{name}@{declared.site}"), {}).get("free")
         kept = [store for store in stores if (backup := documents.stores[store].backup) and name in backup.repositories]
-        sizes = [
-            max((outputs.get(("look-needs-store", f"{store}/{member}"), {}).get("size") or 0) for member in members)
-            for store in kept
-            if (members := documents.stores[store].members)
-        ]
-        if not isinstance(free, int) or not kept or not all(sizes):
+        if not kept:
             continue
-        need = sum(sizes)
+        sizes = {
+            store: max(
+                (outputs.get(("look-needs-store", f"{store}/{member}"), {}).get("size") or 0)
+                for member in documents.stores[store].members
+            )
+            for store in kept
+            if documents.stores[store].members
+        }
+        unknown = [store for store, size in sizes.items() if not size]
+        if not isinstance(free, int) or unknown:
+            lacks = [] if isinstance(free, int) else ["how much is free there"]
+            lacks += [f"how large {', '.join(unknown)} {'is' if len(unknown) == 1 else 'are'}"] if unknown else []
+            yield unverified(
+                "repository-full",
+                _ROOM,
+                f"nobody could tell {' and '.join(lacks)}",
+                f"repositories/{name}",
+                severity="warning",
+                needed_for=("full",),
+            )
+            continue
+        need = sum(sizes.values())
         yield Requirement(
             code="repository-full",
             state="ok" if free >= need else "missing" if free < need // 10 else "could_not_verify",
             severity="breach" if free < need // 10 else "warning",
-            summary="there is room for another full of each store",
+            summary=_ROOM,
             subject=f"repositories/{name}",
             needed_for=("full",),
             detail="" if free >= need else f"{free} bytes are free; the data has {need} before it is compressed",

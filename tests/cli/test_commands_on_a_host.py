@@ -531,3 +531,26 @@ def test_a_value_is_written_as_one(home: Path) -> None:
     done = aegis("plan", "--var", "name", cwd=home)
     assert "error[variable-option-malformed]" in done.stderr
     assert done.returncode == 64
+
+
+def test_the_list_of_keys_takes_variables(home: Path) -> None:
+    path = home / "plans" / "system.yaml"
+    path.write_text(
+        path.read_text().replace("system: {name: small,", 'variables: {name: {}}\nsystem: {name: "{{ name }}",')
+    )
+    assert aegis("keys", "list", cwd=home).returncode == 1
+    done = aegis("keys", "list", "--var", "name=told", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert "private half here" in done.stdout
+
+
+def test_room_that_nobody_knows_is_told(home: Path) -> None:
+    """A store whose server does not answer has a size that is not known, and unknown is not enough."""
+    (home / "plans" / "store.yaml").write_text(
+        "aegis: v1\nstores: {db: {engine: postgresql, members: {one: {site: main,"
+        " connection: '${env:DB}'}}, backup: {repositories: [local], full: {schedule: \"0 2 * * *\"}}}}\n"
+    )
+    done = aegis("check", "--json", cwd=home, DB="host=127.0.0.1 port=1 user=aegis")
+    room = [one for one in json.loads(done.stdout)["requirements"] if one["code"] == "repository-full"]
+    assert [one["state"] for one in room] == ["could_not_verify"], done.stdout + done.stderr
+    assert "how large db is" in room[0]["detail"]
