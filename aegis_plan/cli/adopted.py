@@ -113,6 +113,8 @@ def _members(found: Adopted, store: str, site: str, role: str) -> tuple[str, dic
         port = f" port={other.port}" if other.port else ""
         variables[own] = f"host={other.address or '127.0.0.1'}{port or ' port=TODO'} user={role} dbname=postgres"
         text += _member(name, where, own, _unknown(found, other))
+    if found.members_unsure:
+        text += "      # TODO: other servers of this store may be there and did not show: name each as a member\n"
     return text, places, variables
 
 

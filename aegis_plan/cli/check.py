@@ -7,22 +7,13 @@ import json
 
 import click
 
+from aegis_plan.cli.completing import declared
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import UsageError
 
 
-def _complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    from aegis_plan.cli.wire import load_documents
-
-    try:
-        documents = load_documents().documents
-    except Exception:  # noqa: BLE001 - a shell that completes a word shows no errors
-        return []
-    return [name for name in (*documents.stores, *documents.repositories) if name.startswith(incomplete)]
-
-
 @click.command("check")
-@click.argument("names", metavar="[STORE|REPOSITORY]...", nargs=-1, shell_complete=_complete)
+@click.argument("names", metavar="[STORE|REPOSITORY]...", nargs=-1, shell_complete=declared("stores", "repositories"))
 @click.option("--write", is_flag=True, help="Also write one small object into each repository, and remove it.")
 @click.option("--all", "every", is_flag=True, help="Show also, line by line, what is there.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")

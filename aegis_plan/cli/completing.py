@@ -37,9 +37,14 @@ def _documents() -> Documents:
     return load(documents_folder()).documents
 
 
-def declared(section: str) -> Complete:
-    """The names of a section of the documents."""
-    return _completing(lambda: getattr(_documents(), section))
+def declared(*sections: str) -> Complete:
+    """The names of one or more sections of the documents."""
+
+    def names() -> Iterable[str]:
+        documents = _documents()
+        return [name for section in sections for name in getattr(documents, section)]
+
+    return _completing(names)
 
 
 def _members() -> Iterable[str]:

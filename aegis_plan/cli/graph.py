@@ -8,44 +8,30 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aegis_plan.cli.completing import declared
 from aegis_plan.cli.session import Session, pass_session
-from aegis_plan.errors import AegisError, UsageError
+from aegis_plan.errors import UsageError
 
 if TYPE_CHECKING:
-    from aegis_plan.documents.model import Documents
     from aegis_plan.report.drawing import Drawing
 
 TYPES = ("services", "sites", "scenario", "plan")
 FORMATS = ("text", "dot", "mermaid", "json", "svg")
 
 
-def _documents() -> Documents | None:
-    """The documents for completion, or None: nothing is told there."""
-    from aegis_plan.cli.wire import load_documents
-
-    try:
-        return load_documents().documents
-    except AegisError:
-        return None
-
-
-def _scenarios(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    known = _documents()
-    return sorted(name for name in (known.scenarios if known else ()) if name.startswith(incomplete))
-
-
-def _targets(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    known = _documents()
-    names = {*known.services, *known.stores, *known.sites, *known.repositories} if known else ()
-    return sorted(name for name in names if name.startswith(incomplete))
-
-
 @click.command("graph")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--type", "kind", type=click.Choice(TYPES), help="What to draw; default: services and stores.")
-@click.option("--scenario", metavar="NAME", shell_complete=_scenarios, help="What this scenario sets in motion.")
+@click.option(
+    "--scenario", metavar="NAME", shell_complete=declared("scenarios"), help="What this scenario sets in motion."
+)
 @click.option("--plan", "plan_file", metavar="FILE", type=click.Path(path_type=Path), help="A saved plan.")
-@click.option("--target", metavar="NAME", shell_complete=_targets, help="Only what it needs and what hangs on it.")
+@click.option(
+    "--target",
+    metavar="NAME",
+    shell_complete=declared("services", "stores", "sites", "repositories"),
+    help="Only what it needs and what hangs on it.",
+)
 @click.option("--draw-cycles", is_flag=True, help="Draw services that need each other in a circle, and mark it.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")

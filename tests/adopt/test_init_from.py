@@ -141,6 +141,32 @@ def test_it_changes_nothing(pair: tuple[Server, Server]) -> None:
     assert primary.sql(query) == before
 
 
+def test_servers_that_did_not_show_are_told(pair: tuple[Server, Server], tmp_path: Path) -> None:
+    """Documents with one member must not look like all there is."""
+    primary, replica = pair
+    primary.sql(f"CREATE ROLE half LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_read_all_settings")
+    primary.sql("REVOKE SELECT ON pg_stat_replication FROM PUBLIC")
+    primary.sql("REVOKE EXECUTE ON FUNCTION pg_stat_get_wal_senders() FROM PUBLIC")
+    try:
+        found = adopt(f"host=127.0.0.1 port={primary.port} dbname=postgres user=half password={PASSWORD}")
+    finally:
+        primary.sql("GRANT SELECT ON pg_stat_replication TO PUBLIC")
+        primary.sql("GRANT EXECUTE ON FUNCTION pg_stat_get_wal_senders() TO PUBLIC")
+    assert found.others == ()
+    assert found.members_unsure
+    assert "replicas could not be looked at" in " ".join(found.unsure)
+    made = documents(found, "shop", "orders", "main", "aegis")
+    _loaded(made.files, tmp_path)
+    text = made.files["orders.yaml"]
+    assert "TODO: other servers of this store" in text
+    assert "replicas could not be looked at" in text
+    alone = adopt(f"host=127.0.0.1 port={replica.port} dbname=postgres user=half password={PASSWORD}")
+    assert alone.replica
+    assert alone.members_unsure, "a replica has a primary, whether it shows or not"
+    whole = adopt(full(primary))
+    assert "TODO: other servers" not in documents(whole, "shop", "orders", "main", "aegis").files["orders.yaml"]
+
+
 @contextmanager
 def answering(said: bytes) -> Iterator[int]:
     """Another program that listens on a port and says something to whoever comes."""

@@ -17,6 +17,11 @@ WANTED = {
     "aegis plan --site-down b": "busan",
     "aegis restore policy-db --member s": "seoul-1",
     "aegis unlock policy-db/l": "policy-db/log",
+    "aegis check lo": "local",
+    "aegis graph --scenario r": "ransomware",
+    "aegis graph --target pol": "policy-db",
+    "aegis -C ../aegis-clean check po": "policy-db",
+    "aegis -C ../aegis-clean graph --target po": "policy-db",
     "aegis -C ../aegis-clean backup p": "policy-db",
 }
 _BASH = """

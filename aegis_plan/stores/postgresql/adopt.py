@@ -73,6 +73,8 @@ class Adopted:
     run_as: str = ""
     control: str | dict[str, list[str]] = "pg_ctl"
     options: str = ""
+    members_unsure: bool = False
+    """Whether there may be other servers of the same store that did not show."""
     unsure: tuple[str, ...] = field(default=())
     """What has to be looked at again, in sentences."""
 
@@ -154,10 +156,10 @@ def _look(sql: Connection, where: str, host: str, port: int, database: str, role
     )
     here = _is_here(host, address, data)
     binaries, run_as, unsure = _programs(data, version // 10000, here)
-    hidden = ask(sql, "SELECT count(*) FROM pg_stat_replication WHERE state IS NULL", where)[0][0]
-    if hidden:
-        unsure = (*unsure, f"{hidden} replication connections are hidden from the role {role}; as a superuser, or with "
-                  "pg_monitor, replicas show")  # fmt: skip
+    others, unseen = _others(sql, where, address or host, role)
+    if replica and not unseen and not any(one.role == "primary" for one in others):
+        unseen = (f"it is a replica, and the role {role} does not see of which server",)
+    unsure = (*unsure, *unseen)
     control: str | dict[str, list[str]] = "pg_ctl"
     options = ""
     if here:
@@ -177,14 +179,22 @@ def _look(sql: Connection, where: str, host: str, port: int, database: str, role
         archive_command=setting(sql, "archive_command", where) or setting(sql, "archive_library", where) or "",
         settings={name: found for name in names if (found := setting(sql, name, where)) is not None},
         checksums=setting(sql, "data_checksums", where) == "on",
-        others=tuple(_others(sql, where, address or host)),
-        binaries=binaries, run_as=run_as, control=control, options=options, unsure=unsure,
+        others=others, binaries=binaries, run_as=run_as, control=control, options=options,
+        members_unsure=bool(unseen), unsure=unsure,
     )  # fmt: skip
 
 
-def _others(sql: Connection, where: str, own: str) -> list[Other]:
-    found = []
-    with contextlib.suppress(AegisError):
+def _others(sql: Connection, where: str, own: str, role: str) -> tuple[tuple[Other, ...], tuple[str, ...]]:
+    """The other servers of the store, and why some of them may not have shown."""
+    found: list[Other] = []
+    unseen: list[str] = []
+    try:
+        hidden = ask(sql, "SELECT count(*) FROM pg_stat_replication WHERE state IS NULL", where)[0][0]
+        if hidden:
+            unseen.append(
+                f"{hidden} replication connections are hidden from the role {role}; as a superuser, or with"
+                " pg_monitor, replicas show"
+            )
         rows = ask(
             sql,
             "SELECT application_name, host(client_addr), state,"
@@ -195,10 +205,14 @@ def _others(sql: Connection, where: str, own: str) -> list[Other]:
         )
         for name, address, _, lag in rows:
             found.append(Other(str(name or ""), _elsewhere(address, own), None, "replica", lag))
-    with contextlib.suppress(AegisError):
+    except AegisError as error:
+        unseen.append(f"its replicas could not be looked at: {error.detail or error.summary}")
+    try:
         rows = ask(sql, "SELECT sender_host, sender_port FROM pg_stat_wal_receiver WHERE sender_host <> ''", where)
         found += [Other("primary", _elsewhere(host, own), port, "primary") for host, port in rows]
-    return found
+    except AegisError as error:
+        unseen.append(f"the server that it follows could not be looked at: {error.detail or error.summary}")
+    return tuple(found), tuple(" ".join(one.split()) for one in unseen)
 
 
 def _elsewhere(address: str | None, own: str) -> str:
