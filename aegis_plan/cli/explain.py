@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 
 from aegis_plan.cli.manual import folder, print_markdown
 from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.documents.nearest import meant
 from aegis_plan.errors import AegisError, UsageError
 
 if TYPE_CHECKING:
@@ -73,14 +73,13 @@ def command(session: Session, what: str | None, file: Path | None, as_json: bool
         explain_step(session, plan, code, as_json)
         return
     if code not in known:
-        near = get_close_matches(code, known, n=1)
         raise UsageError(
             "code-unknown",
             "there is no such error code",
             f"'{code}' is not explained",
-            f"did you mean '{near[0]}'?"
-            if near
-            else "'aegis explain' without a code lists them all; a step of a saved plan needs --plan FILE",
+            meant(
+                code, known, "'aegis explain' without a code lists them all; a step of a saved plan needs --plan FILE"
+            ),
         )
     print_markdown(f"## {code}\n\n{known[code]}", session.console())
 

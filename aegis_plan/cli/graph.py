@@ -119,17 +119,15 @@ def _draw(
 
 
 def _around(whole: Drawing, name: str) -> Drawing:
-    from difflib import get_close_matches
-
+    from aegis_plan.documents.nearest import meant
     from aegis_plan.report.drawing import around
 
     part = around(whole, name)
     if part is None:
-        near = get_close_matches(name, [node.name for node in whole.nodes], n=1)
         raise UsageError(
             "target-unknown",
             "the drawing shows no such thing",
             f"nothing in it is called '{name}'",
-            f"did you mean '{near[0]}'?" if near else "see the drawing without --target",
+            meant(name, [node.name for node in whole.nodes], "see the drawing without --target"),
         )
     return part

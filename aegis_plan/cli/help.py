@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import click
 
 from aegis_plan.cli.manual import pages, print_markdown
 from aegis_plan.cli.session import Session, pass_session
+from aegis_plan.documents.nearest import meant
 from aegis_plan.errors import UsageError
 
 
@@ -41,10 +40,9 @@ def command(session: Session, ctx: click.Context, topic: str | None) -> None:
         with click.Context(found, info_name=topic, parent=root) as inner:
             click.echo(found.get_help(inner))
         return
-    near = get_close_matches(topic, [*known, *group.list_commands(root)], n=1)
     raise UsageError(
         "topic-unknown",
         "the manual has no such page",
         f"there is no page '{topic}'",
-        f"did you mean '{near[0]}'?" if near else "'aegis help' lists all pages",
+        meant(topic, [*known, *group.list_commands(root)], "'aegis help' lists all pages"),
     )

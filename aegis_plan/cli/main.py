@@ -77,11 +77,10 @@ class Root(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
-            from difflib import get_close_matches
+            from aegis_plan.documents.nearest import meant
 
-            near = get_close_matches(name, self.list_commands(ctx), n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else " 'aegis --help' lists them."
-            raise click.UsageError(f"there is no command '{name}'.{hint}", ctx)
+            hint = meant(name, self.list_commands(ctx), "'aegis --help' lists them.")
+            raise click.UsageError(f"there is no command '{name}'. {hint[0].upper()}{hint[1:]}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

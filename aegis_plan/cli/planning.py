@@ -133,15 +133,14 @@ def require_known(kind: str, name: str | None, among: Any) -> None:
     """Raises UsageError `<kind>-unknown` with the nearest name unless `name` is None or among them."""
     if name is None or name in among:
         return
-    from difflib import get_close_matches
+    from aegis_plan.documents.nearest import meant
 
-    near = get_close_matches(name, list(among), n=1)
     listed = ", ".join(sorted(among)) or "none"
     raise UsageError(
         _UNKNOWN[kind],
         f"the documents have no such {kind}",
         f"there is no {kind} '{name}'",
-        f"did you mean '{near[0]}'?" if near else f"declared: {listed}",
+        meant(name, among, f"declared: {listed}"),
     )
 
 

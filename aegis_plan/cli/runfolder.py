@@ -91,16 +91,15 @@ def plan_of(run: Path) -> tuple[Plan, str]:
 
 def require_step(run: Path, step: str) -> None:
     """Raises UsageError `step-unknown` when the plan of there is no such step."""
-    from difflib import get_close_matches
+    from aegis_plan.documents.nearest import meant
 
     plan, _ = plan_of(run)
     names = [one.id for one in plan.steps]
     if step in names:
         return
-    near = get_close_matches(step, names, n=1)
     raise UsageError(
         "step-unknown",
         "there is no such step",
         f"there is no step '{step}' in run {run.name}",
-        f"did you mean '{near[0]}'?" if near else "its steps: " + ", ".join(names),
+        meant(step, names, "its steps: " + ", ".join(names)),
     )

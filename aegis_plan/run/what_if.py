@@ -11,6 +11,7 @@ from math import inf
 from typing import Any, Literal
 
 from aegis_plan.dispatch.contract import Attempt, Mark, Outcome, Progress
+from aegis_plan.documents.nearest import meant
 from aegis_plan.errors import AegisError, UsageError
 from aegis_plan.journal.entry import Entry
 from aegis_plan.journal.file import Draft
@@ -121,14 +122,11 @@ def what_if_fails(plan: Plan, name: str) -> Failure:
 
 def unknown_step(name: str, known: Iterable[str]) -> UsageError:
     """The refusal of a name that is no step of the plan."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, list(known), n=1)
     return UsageError(
         "step-unknown",
         "there is no such step",
         f"there is no step '{name}'",
-        f"did you mean '{near[0]}'?" if near else "'aegis show FILE --json' lists the ids of all steps",
+        meant(name, known, "'aegis show FILE --json' lists the ids of all steps"),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel, Field, ValidationError
 
 from aegis_plan.documents.model import Section, Store
+from aegis_plan.documents.nearest import meant
 from aegis_plan.documents.scalars import Duration
 
 Problem = tuple[tuple[str | int, ...], str, str]
@@ -82,7 +83,4 @@ def whole_only(store: Store, engine: str) -> Iterator[Problem]:
 
 def near(word: str, known: list[str]) -> str:
     """The known word that was meant, or all of them."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"did you mean '{found[0]}'?" if found else f"known: {', '.join(known)}"
+    return meant(word, known, f"known: {', '.join(known)}")

@@ -26,14 +26,13 @@ def spec(engine: str) -> StoreSpec:
         from aegis_plan.stores.milvus.spec import SPEC as MILVUS
 
         return MILVUS
-    from difflib import get_close_matches
+    from aegis_plan.documents.nearest import meant
 
-    near = get_close_matches(engine, ENGINES, n=1, cutoff=0.5)
     raise AegisError(
         "engine-unknown",
         "no such engine",
         f"'{engine}' is not a kind of store that this version knows; it knows {', '.join(ENGINES)}",
-        f"did you mean '{near[0]}'?" if near else f"write one of: {', '.join(ENGINES)}",
+        meant(engine, ENGINES, f"write one of: {', '.join(ENGINES)}"),
     )
 
 
