@@ -26,6 +26,7 @@ def command(session: Session, path: Path | None, strict: bool, ignored: tuple[st
 
     Exit code 0: fine, warnings or not. 1: they cannot be used. 3: what they promise cannot hold."""
     from aegis_plan.cli.wire import load_documents
+    from aegis_plan.clock import SystemClock
 
     _known(ignored)
     try:
@@ -36,8 +37,9 @@ def command(session: Session, path: Path | None, strict: bool, ignored: tuple[st
         data = [{"severity": "error", **problem.as_data()} for problem in error.problems]
         _print(False, data, 0)
         return error.exit_code
-    findings = [finding for finding in loaded.warnings if finding.code not in ignored]
-    left_out = len(loaded.warnings) - len(findings)
+    warnings = loaded.warnings(SystemClock().now())
+    findings = [finding for finding in warnings if finding.code not in ignored]
+    left_out = len(warnings) - len(findings)
     severities = [finding.severity for finding in findings]
     exit_code = EXIT_BREACH if "breach" in severities or (strict and "warning" in severities) else EXIT_OK
     if as_json:

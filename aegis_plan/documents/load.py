@@ -7,8 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cached_property
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -35,12 +34,11 @@ class Loaded:
     """SHA-256 of the canonical JSON of the model."""
     root: Node = field(default_factory=lambda: Node({}, "", 1, 1), repr=False, compare=False)
 
-    @cached_property
-    def warnings(self) -> tuple[Finding, ...]:
-        """What lint finds, worked out when it is asked for."""
+    def warnings(self, now: datetime) -> tuple[Finding, ...]:
+        """What lint finds at that moment, worked out when it is asked for."""
         from aegis_plan.documents.lint.look import findings
 
-        return findings(self.documents, self.root, datetime.now(UTC))
+        return findings(self.documents, self.root, now)
 
     def place(self, path: str | Sequence[str | int]) -> Position | None:
         """Where `stores/policy-db/backup` stands; None when it is not written anywhere."""

@@ -17,6 +17,7 @@ import pytest
 
 from aegis_plan.cli.adopted import documents
 from aegis_plan.cli.wire import World, load_documents
+from aegis_plan.clock import SystemClock
 from aegis_plan.documents.load import load
 from aegis_plan.errors import AegisError
 from aegis_plan.observe.check import check
@@ -95,7 +96,7 @@ def test_its_documents_are_valid_and_say_what_is_left(pair: tuple[Server, Server
     assert store.members["main-1"].server["data_directory"] == str(pair[which].data)
     assert store.backup is not None
     assert store.backup.incremental is not None
-    left = [one for one in loaded.warnings if one.code == "to-do-left"]
+    left = [one for one in loaded.warnings(SystemClock().now()) if one.code == "to-do-left"]
     assert len(left) == 1, "the data directory of the other one"
     assert left[0].position is not None
     text = "".join(made.files.values())

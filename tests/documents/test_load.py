@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from document_case import BASE, expected
 
+from aegis_plan.clock import SystemClock
 from aegis_plan.documents.digest import canonical, digest
 from aegis_plan.documents.excerpt import excerpt
 from aegis_plan.documents.load import load
@@ -32,7 +33,7 @@ def test_the_source_plan_loads_whole() -> None:
     assert {store.engine for store in said.stores.values()} == {"postgresql", "neo4j", "milvus"}
     assert {repository.kind for repository in said.repositories.values()} == {"local", "s3", "azure"}
     assert (len(said.team), len(said.drills), len(said.monitors)) == (6, 3, 4)
-    assert "section-experimental" in {finding.code for finding in loaded.warnings}
+    assert "section-experimental" in {finding.code for finding in loaded.warnings(SystemClock().now())}
     assert str(loaded.place("stores/policy-db/backup/log/retain")).endswith("stores.yaml:28:47")
     assert loaded.place("stores/none") is None
 
@@ -91,7 +92,7 @@ def test_a_store_that_nobody_uses_or_backs_up_is_noted(folder: Path) -> None:
         "aegis: v1\nservices: {auth: {tier: 1, uses: [main-db]}}\n"
         'stores:\n  spare:\n    engine: postgresql\n    members: {m: {site: seoul, connection: "${env:X}"}}\n'
     )
-    found = {finding.code: finding for finding in load(folder).warnings}
+    found = {finding.code: finding for finding in load(folder).warnings(SystemClock().now())}
     assert {"store-unused", "store-unprotected"} <= set(found)
     assert str(found["store-unused"].position) == f"{folder}/more.yaml:4:3"
 
