@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pwd
 import shlex
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from aegis_plan.documents.model import LocalRepository, S3Repository
 from aegis_plan.errors import AegisError, LockedError, UnavailableError
 from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Repository, read
+from aegis_plan.repositories.folders import owner, read_only
 from aegis_plan.requirement import Requirement, unverified
 
 _BACKUP = ("full", "incremental", "log", "stream")
@@ -190,11 +190,11 @@ class _Check:
 
     def _folder(self, path: Path) -> Generator[Requirement, None, bool]:
         """Yields what is to say of the folder, and returns whether it can be used at all."""
-        who = _name(os.geteuid())
+        who = owner(os.geteuid())
         make = f"install -d -m 700 -o {shlex.quote(who)} {shlex.quote(str(path))}"
         if not path.exists():
             above = path.parent
-            fine = above.is_dir() and os.access(above, os.W_OK | os.X_OK) and not _read_only(above)
+            fine = above.is_dir() and os.access(above, os.W_OK | os.X_OK) and not read_only(above)
             detail = f"{above} is not there" if not above.is_dir() else f"{who} may not make a folder in {above}"
             yield self._one(
                 "repository-folder-missing", "ok" if fine else "missing", f"{path} is there or can be made",
@@ -203,9 +203,9 @@ class _Check:
             )  # fmt: skip
             return fine
         allowed = path.is_dir() and os.access(path, os.R_OK | os.W_OK | os.X_OK)
-        fine = allowed and not _read_only(path)
+        fine = allowed and not read_only(path)
         found = path.stat()
-        detail = f"{path} belongs to {_name(found.st_uid)} and has mode {found.st_mode & 0o7777:04o}; this is {who}"
+        detail = f"{path} belongs to {owner(found.st_uid)} and has mode {found.st_mode & 0o7777:04o}; this is {who}"
         if not path.is_dir():
             detail = f"{path} is no folder"
         elif allowed:
@@ -258,14 +258,3 @@ def policy(declared: S3Repository) -> dict[str, Any]:
 
 def _raise(error: AegisError) -> None:
     raise error
-
-
-def _read_only(folder: Path) -> bool:
-    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aegis_plan.errors import AegisError
+from aegis_plan.repositories.folders import owner, read_only
 from aegis_plan.requirement import Requirement, unverified
 from aegis_plan.stores.fields import Control
 from aegis_plan.stores.postgresql import place as places
@@ -103,8 +104,8 @@ class _Host:
         if not as_root:
             yield self._one(
                 "run-as-differs", uid == wanted, "the data directory belongs to that account",
-                f"{self.folder} belongs to {_name(uid)}, the server would run as {_name(wanted)}",
-                f"write `run_as: {_name(uid)}`",
+                f"{self.folder} belongs to {owner(uid)}, the server would run as {owner(wanted)}",
+                f"write `run_as: {owner(uid)}`",
             )  # fmt: skip
 
     def _directory(self) -> Iterator[Requirement]:
@@ -122,7 +123,7 @@ class _Host:
         elif self.folder.exists() or not _visible(self.folder):
             yield self._one(
                 "data-directory-unreadable", False, title,
-                f"{self.folder} may not be read by {_name(os.geteuid())}",
+                f"{self.folder} may not be read by {owner(os.geteuid())}",
                 f"run the site as {self.server.run_as or 'the account of the server'} or as root",
             )  # fmt: skip
         else:
@@ -172,7 +173,7 @@ class _Host:
         )  # fmt: skip
         if not isinstance(server.control, Control) and os.geteuid() != 0:
             yield unverified(
-                "control-not-allowed", title, f"whether {_name(os.geteuid())} may run systemctl, polkit decides",
+                "control-not-allowed", title, f"whether {owner(os.geteuid())} may run systemctl, polkit decides",
                 self.subject, needed_for=_FOR,
                 hint="run the site as root, or give it a rule of polkit for this unit and try it once by hand",
             )  # fmt: skip
@@ -206,14 +207,14 @@ class _Host:
     def _writable(self, folder: Path, title: str) -> Iterator[Requirement]:
         if not _visible(folder):
             yield unverified(
-                "place-not-writable", title, f"{folder} cannot be looked at by {_name(os.geteuid())}", self.subject,
+                "place-not-writable", title, f"{folder} cannot be looked at by {owner(os.geteuid())}", self.subject,
                 needed_for=_FOR,
             )  # fmt: skip
             return
-        fine = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and not _read_only(folder)
+        fine = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) and not read_only(folder)
         yield self._one(
             "place-not-writable", fine, title,
-            f"{_name(os.geteuid())} may not write into {folder}" if folder.is_dir() else f"{folder} is no folder",
+            f"{owner(os.geteuid())} may not write into {folder}" if folder.is_dir() else f"{folder} is no folder",
             "give that folder to the account of the site, or run the site as root",
         )  # fmt: skip
 
@@ -259,14 +260,3 @@ def _visible(path: Path) -> bool:
     except OSError:
         return True
     return True
-
-
-def _read_only(folder: Path) -> bool:
-    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user id {uid}"
