@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ class Proxy:
     api: str
     name: str
     port: int
+    pid: int
+    """Of the process that serves this link and others."""
 
     @contextmanager
     def toxic(self, kind: str, stream: str = "downstream", **attributes: float) -> Iterator[None]:
@@ -37,6 +41,18 @@ class Proxy:
             yield
         finally:
             self.clear()
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Nothing passes in either direction for the length of the block, and nothing is closed.
+
+        A fault of the proxy's own would have to be put into links whose data may be held up already, for which the
+        proxy then waits with all its links."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def clear(self) -> None:
         """Takes the faults away; harmless when there is none."""
@@ -64,6 +80,7 @@ class Toxiproxy:
     """The running proxy server."""
 
     api: str
+    pid: int
 
     def to(self, port: int) -> Proxy:
         """A new proxy before that port."""
@@ -71,7 +88,7 @@ class Toxiproxy:
         name = f"p{listen}"
         body = {"name": name, "listen": f"127.0.0.1:{listen}", "upstream": f"127.0.0.1:{port}", "enabled": True}
         httpx.post(f"{self.api}/proxies", json=body, timeout=60).raise_for_status()
-        return Proxy(self.api, name, listen)
+        return Proxy(self.api, name, listen, self.pid)
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +100,6 @@ def toxiproxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toxiproxy]:
         process = subprocess.Popen([binary, "-host", "127.0.0.1", "-port", str(port)], stdout=out, stderr=out)
     try:
         ports.wait(port, process)
-        yield Toxiproxy(f"http://127.0.0.1:{port}")
+        yield Toxiproxy(f"http://127.0.0.1:{port}", process.pid)
     finally:
         ports.stop(process)

@@ -75,8 +75,7 @@ def test_a_server_that_stops_giving_data_leaves_lease_and_interrupt_alive(slow: 
     known = {record.set for record in catalog_whole(made)}
     with proxy.toxic("bandwidth", rate=2 * MIB), running(made, "backup", "policy-db", "-y") as backup:
         backup.moving()
-        proxy.clear()
-        with proxy.toxic("bandwidth", rate=0):
+        with proxy.stalled():
             assert len(watched(made, backup, 10)) >= 5
             backup.interrupt()
             assert backup.end(30) == 6, backup.text
