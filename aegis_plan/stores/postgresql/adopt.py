@@ -15,6 +15,7 @@ from pathlib import Path
 from psycopg import pq
 
 from aegis_plan.errors import AegisError
+from aegis_plan.stores.postgresql import command_line
 from aegis_plan.stores.postgresql.check_server import OLDEST
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, pooler, prepared
 from aegis_plan.stores.postgresql.control import processes
@@ -73,6 +74,8 @@ class Adopted:
     run_as: str = ""
     control: str | dict[str, list[str]] = "pg_ctl"
     options: str = ""
+    command_line: dict[str, str] = field(default_factory=dict)
+    """Settings that it was started with, which no configuration file says."""
     unsure: tuple[str, ...] = field(default=())
     """What has to be looked at again, in sentences."""
 
@@ -179,6 +182,7 @@ def _look(sql: Connection, where: str, host: str, port: int, database: str, role
         checksums=setting(sql, "data_checksums", where) == "on",
         others=tuple(_others(sql, where, address or host)),
         binaries=binaries, run_as=run_as, control=control, options=options, unsure=unsure,
+        command_line={**(command_line.written(data) if here else {}), **command_line.told(sql, where)},
     )  # fmt: skip
 
 

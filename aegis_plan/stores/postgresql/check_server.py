@@ -34,6 +34,8 @@ class Seen:
     tablespaces: dict[str, str] = field(default_factory=dict)
     replica: bool = False
     read: bool = False
+    command_line: dict[str, str] = field(default_factory=dict)
+    """Settings that it was started with, which no configuration file says."""
 
 
 class _Inside:
