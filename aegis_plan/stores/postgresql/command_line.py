@@ -102,3 +102,17 @@ def lacking(server: Server, given: Mapping[str, str]) -> dict[str, str]:
         for name, value in given.items()
         if name not in declared or (name in exact and declared[name] != value)
     }
+
+
+def with_given(server: Server, given: Mapping[str, str]) -> Server:
+    """The server as it was started before; where its options cannot be read, as it is declared."""
+    with contextlib.suppress(AegisError):
+        port, sockets, options = fields(lacking(server, given))
+        return server.model_copy(
+            update={
+                "port": port if port is not None else server.port,
+                "socket_directory": sockets if sockets is not None else server.socket_directory,
+                "options": f"{server.options} {options}".strip(),
+            }
+        )
+    return server

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from rig import World, user, world
+from rig import World, binaries, run, user, world
 from test_restore import ROWS, recover, staging
 
 from aegis_plan.documents.model import Documents
@@ -151,3 +151,16 @@ def test_a_server_is_judged_by_its_processes_and_not_by_a_number() -> None:
         server.STOP.undo(asked)
         assert control.status(found) == "running"
         w.cluster.sql("select 1")
+
+
+def test_a_server_that_is_put_back_listens_where_it_did() -> None:
+    with world() as w:
+        w.cluster.stop()
+        elsewhere = free_port()
+        typed = f"-p {elsewhere} -c work_mem=7MB"
+        run(binaries() / "pg_ctl", "start", "-w", "-D", w.cluster.data, "-l", w.base / "pg" / "server.log", "-o", typed)
+        asked = w.site("stop", ServerParams(store="db", member="a").model_dump())
+        server.STOP.act(asked)
+        server.STOP.undo(asked)
+        with psycopg.connect(re.sub(r"port=\d+", f"port={elsewhere}", w.cluster.dsn)) as sql:
+            assert sql.execute("show work_mem").fetchone() == ("7MB",)
