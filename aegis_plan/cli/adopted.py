@@ -143,13 +143,23 @@ def _server(found: Adopted) -> str:
 
 
 def _controlled(found: Adopted) -> list[str]:
+    from aegis_plan.stores.postgresql.command_line import fields
+
     if isinstance(found.control, dict):
         return ["control:", *(f"  {word}: {json.dumps(words)}" for word, words in found.control.items())]
     if not found.here:
-        return ["control: pg_ctl      # TODO: or systemd:UNIT, where systemd starts it"]
-    lines = [f"control: {found.control}"]
-    if found.options:
-        lines.append(f"options: {_text(found.options)}")
+        lines = ["control: pg_ctl      # TODO: or systemd:UNIT, where systemd starts it"]
+    else:
+        lines = [f"control: {found.control}"]
+    # Systemd and Debian's tool give again what they gave; pg_ctl gives what is written here.
+    port, sockets, more = fields(found.command_line) if found.control == "pg_ctl" else (None, None, "")
+    if port is not None:
+        lines.append(f"port: {port}      # from its command line, as what follows")
+    if sockets is not None:
+        lines.append(f"socket_directory: {_text(sockets)}")
+    options = " ".join(one for one in (found.options, more) if one)
+    if options:
+        lines.append(f"options: {_text(options)}")
     return lines
 
 

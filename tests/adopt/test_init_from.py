@@ -24,6 +24,9 @@ from aegis_plan.observe.check import check
 from aegis_plan.requirement import Requirement
 from aegis_plan.sealing.keys import new_identity, new_signing_key
 from aegis_plan.stores.postgresql.adopt import Adopted, adopt
+from aegis_plan.stores.postgresql.check_host import host
+from aegis_plan.stores.postgresql.check_server import Seen
+from aegis_plan.stores.postgresql.model import Server as Declared
 from tests.servers.postgresql import PASSWORD, Server, cluster, free_port
 
 
@@ -332,3 +335,44 @@ def test_what_only_a_newer_server_can_lack(
         assert "two-primaries" in {one.code for one in said if one.state == "missing"}
     finally:
         world.close()
+
+
+def test_what_was_typed_when_it_was_started_is_written_down_and_asked_for(tmp_path: Path) -> None:
+    """`pg_ctl -o "-p ..."`: no file says it, and without it a restored server listens elsewhere."""
+    with cluster(18) as server:
+        server.stop()
+        server.port, folder = free_port(), server.folder / "other"
+        folder.mkdir()
+        if server.user:
+            shutil.chown(folder, server.user)
+        typed = f"-p {server.port} -k {folder} -c work_mem=8MB -c application_name='of a person'"
+        server.run("pg_ctl", "-D", str(server.data), "-l", str(server.log), "-w", "-o", typed, "start")
+        found = adopt(full(server))
+        made = documents(found, "shop", "orders", "main", "aegis")
+        declared = _loaded(made.files, tmp_path).documents.stores["orders"].members["main-1"].server
+        assert declared is not None
+        written = Declared.model_validate(declared)
+        assert (written.port, written.socket_directory) == (server.port, str(folder))
+        seen = Seen(data_directory=found.data_directory, version=found.version)
+
+        def lacks(one: Declared, seen: Seen = seen) -> str:
+            said = {one.code: one for one in host(one, seen, "beside", "stores/orders/main-1")}
+            asked = said["command-line-not-declared"]
+            assert (asked.state == "ok") == (not asked.hint)
+            return asked.hint
+
+        assert lacks(written) == ""
+        assert f"port: {server.port}" in lacks(written.model_copy(update={"port": None}))
+        assert f"port: {server.port}" in lacks(written.model_copy(update={"port": 5432}))
+        assert "work_mem=8MB" in lacks(written.model_copy(update={"options": ""}))
+        # As the server tells it, also where the note of its start cannot be read.
+        (server.data / "postmaster.opts").unlink()
+        bare = written.model_copy(update={"port": None, "socket_directory": None, "options": ""})
+        assert lacks(bare) == ""
+        seen.command_line = found.command_line
+        assert f"socket_directory: {folder}" in lacks(bare)
+        # Started with what is written, as pg_ctl would be, it has the same again.
+        server.stop()
+        again = f"{written.options} -p {written.port} -k {written.socket_directory}"
+        server.run("pg_ctl", "-D", str(server.data), "-l", str(server.log), "-w", "-o", again, "start")
+        assert adopt(full(server)).command_line == found.command_line

@@ -16,6 +16,7 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.stores.postgresql import control
 from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.connection import prepared, refused
 from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import AcceptParams, Server
 from aegis_plan.stores.postgresql.programs import cluster
@@ -29,31 +30,73 @@ _QUESTION = (
 
 
 def ask(context: Context, params: AcceptParams, server: Server) -> tuple[Any, ...]:
-    """Asks the running server what it is, by the member's connection, else by its own socket.
+    """Asks the running server what it is, by the member's connection: people and jobs reach it by that, or not at all.
+    Its own socket is asked where none is declared, and where that connection leads to its port and the login alone is
+    refused, as when the restored data is from before the password was changed; that is told as a finding.
 
-    Raises UnavailableError `server-not-answering`."""
+    Raises UnavailableError `server-not-answering`, AegisError `restored-server-unreachable`."""
     assert params.member is not None
     note = control.postmaster(server.data_directory)
-    ways: list[dict[str, Any]] = []
     declared = context.declared.stores[params.store].members[params.member].connection
+    where = f"{params.store}/{params.member}"
+    listens = ""
+    if note is not None:
+        listens = f"port {note.port}" + (f", socket folder {note.socket}" if note.socket else "")
+    said = "no connection is declared"
     if declared:
-        ways.append({"conninfo": context.secrets.text(declared)})
-    if note is not None and note.socket:
-        ways.append({"host": note.socket, "port": note.port, "user": server.run_as or "postgres", "dbname": "postgres"})
-    states = []
-    for way in ways:
         try:
-            with psycopg.connect(**way, connect_timeout=10, autocommit=True, application_name="aegis") as connection:
-                row = connection.execute(_QUESTION).fetchone()
-                assert row is not None
-                return tuple(row)
+            return _row(prepared(context.secrets.text(declared)))
         except psycopg.Error as error:
-            # Texts of libpq can hold the connection string; the SQLSTATE or the kind of error cannot.
-            states.append(error.sqlstate or type(error).__name__)
-    raise UnavailableError(
+            # Texts of libpq can hold the connection string; what `refused` makes of them cannot.
+            why, tried = refused(str(error), where), _port(error)
+        said = f"{why.summary}: {why.detail}"
+        if why.code == "server-unreachable" or (note is not None and str(note.port) != tried):
+            raise AegisError(
+                "restored-server-unreachable",
+                "the restored server cannot be reached by the member's connection",
+                f"{said}; it listens on {listens or 'nothing that it wrote down'}",
+                "correct `connection`, or `port`, `socket_directory` and `options` of the member's server, with which "
+                "pg_ctl starts it; then make a new plan",
+            )
+        if why.code not in ("login-refused", "database-missing"):
+            raise _silent(params, said)
+    if note is None or not note.socket:
+        raise _silent(params, said)
+    try:
+        row = _row("", host=note.socket, port=note.port, user=server.run_as or "postgres", dbname="postgres")
+    except psycopg.Error as error:
+        raise _silent(params, f"{said}; by its own socket: {error.sqlstate or type(error).__name__}") from None
+    if declared:
+        context.find(
+            "warning",
+            "restored-login-refused",
+            "the restored server refuses the login of the member's connection",
+            f"{said}; by its own socket it was seen to be the restored one",
+            "give the role the password that the site has, or the site the one of the restored data; until then "
+            "nothing is backed up",
+        )
+    return row
+
+
+def _row(text: str, **more: Any) -> tuple[Any, ...]:
+    with psycopg.connect(
+        text, **{"connect_timeout": 10, "autocommit": True, "application_name": "aegis", **more}
+    ) as connection:
+        row = connection.execute(_QUESTION).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+def _port(error: psycopg.Error) -> str:
+    """The port that was tried, as libpq read it from connection, service file and environment."""
+    return error.pgconn.port.decode() if error.pgconn is not None and error.pgconn.port else "5432"
+
+
+def _silent(params: AcceptParams, said: str) -> UnavailableError:
+    return UnavailableError(
         "server-not-answering",
         "the server does not answer a login",
-        f"store {params.store}, member {params.member}: {', '.join(states) or 'no connection is declared'}",
+        f"store {params.store}, member {params.member}: {said}",
         "check `connection` of the member, then try again",
     )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from psycopg import pq
 
 from aegis_plan.errors import AegisError
+from aegis_plan.stores.postgresql import command_line
 from aegis_plan.stores.postgresql.check_server import OLDEST
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, pooler, prepared
 from aegis_plan.stores.postgresql.control import processes
@@ -75,6 +76,8 @@ class Adopted:
     options: str = ""
     members_unsure: bool = False
     """Whether there may be other servers of the same store that did not show."""
+    command_line: dict[str, str] = field(default_factory=dict)
+    """Settings that it was started with, which no configuration file says."""
     unsure: tuple[str, ...] = field(default=())
     """What has to be looked at again, in sentences."""
 
@@ -180,6 +183,7 @@ def _look(sql: Connection, where: str, host: str, port: int, database: str, role
         settings={name: found for name in names if (found := setting(sql, name, where)) is not None},
         checksums=setting(sql, "data_checksums", where) == "on",
         others=others, binaries=binaries, run_as=run_as, control=control, options=options,
+        command_line={**(command_line.written(data) if here else {}), **command_line.told(sql, where)},
         members_unsure=bool(unseen), unsure=unsure,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories.folders import owner, read_only
 from aegis_plan.requirement import Requirement, unverified
 from aegis_plan.stores.fields import Control
+from aegis_plan.stores.postgresql import command_line
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.check_server import Seen
 from aegis_plan.stores.postgresql.control import check_control, commanded, processes
@@ -82,6 +83,25 @@ class _Host:
             check_libraries(self.server.binaries, listed(self.seen.libraries))
         except AegisError as error:
             yield self._one(error.code, False, "every library that it preloads is there", error.detail, error.hint)
+
+    def _given(self) -> Iterator[Requirement]:
+        """A start by pg_ctl gives what is declared, and not what somebody typed once."""
+        given = {**command_line.written(self.folder), **self.seen.command_line}
+        title = "pg_ctl starts it with the options that it has now"
+        try:
+            lacks = command_line.lacking(self.server, given)
+        except AegisError as error:
+            yield self._one(error.code, False, title, error.detail, error.hint)
+            return
+        port, sockets, options = command_line.fields(lacks)
+        ways = (("port", port), ("socket_directory", sockets), ("options", options and f'"{options}"'))
+        yield self._one(
+            "command-line-not-declared", not lacks, title,
+            "it was started with " + ", ".join(f"{name}={value}" for name, value in lacks.items())
+            + "; a restored server would listen elsewhere or run with other settings",
+            "add to the server: " + "; ".join(f"{name}: {value}" for name, value in ways if value)
+            + ("; options that are there stay" if options and self.server.options else ""),
+        )  # fmt: skip
 
     def _account(self) -> Iterator[Requirement]:
         run_as = self.server.run_as
@@ -153,6 +173,7 @@ class _Host:
                     f"{config} is not there", "name it in `server.options`: -c config_file=PATH",
                 )  # fmt: skip
             yield self._one("server-control-failed", True, title)
+            yield from self._given()
             return
         if not running:
             yield unverified(

@@ -7,7 +7,7 @@ from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
 from aegis_plan.requirement import Requirement, unverified
 from aegis_plan.stores.contract import Checked
-from aegis_plan.stores.postgresql import check
+from aegis_plan.stores.postgresql import check, command_line
 from aegis_plan.stores.postgresql.check_host import host
 from aegis_plan.stores.postgresql.check_login import hba_on_host, party, refused_login
 from aegis_plan.stores.postgresql.check_server import Seen, Server, could_not_ask
@@ -87,6 +87,7 @@ def _server(context: Context, store: str, member: str, hba_file: str, data: str,
                 asked.read = _primary(asked)
             asked.seen.read = asked.read
             asked.look()
+            asked.seen.command_line = command_line.told(sql, where)
     except LoginRefusedError as error:
         if asked is None:
             outside = bool(hba_file) and not hba_file.startswith(data.rstrip("/") + "/")

@@ -35,6 +35,8 @@ class Seen:
     """Object id to place. None where the server did not tell: that is not the same as none."""
     replica: bool = False
     read: bool = False
+    command_line: dict[str, str] = field(default_factory=dict)
+    """Settings that it was started with, which no configuration file says."""
 
 
 class _Inside:

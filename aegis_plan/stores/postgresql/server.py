@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis_plan.actions.contract import Context, Done, Probed
-from aegis_plan.stores.postgresql import control
+from aegis_plan.stores.postgresql import command_line, control
 from aegis_plan.stores.postgresql.model import Server, ServerParams
 
 
@@ -27,7 +27,8 @@ class StopServer:
         server = _server(context)
         was = control.certain(server)
         if was:
-            context.mark("running")
+            # Put back it has to listen where it did, also where the documents do not say so.
+            context.mark("running", given=command_line.written(server.data_directory))
             control.stop(server, context)
         return Done({"was_running": was or any(mark.name == "running" for mark in context.marks)})
 
@@ -37,7 +38,8 @@ class StopServer:
             "was_running"
         )
         if was and not control.certain(server):
-            control.start(server, context)
+            given = next((mark.data.get("given") for mark in context.marks if mark.name == "running"), None)
+            control.start(command_line.with_given(server, given or {}), context)
         return Done()
 
 

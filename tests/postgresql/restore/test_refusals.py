@@ -178,7 +178,8 @@ def test_what_is_not_ours_stays_and_leaves_nothing_to_take_back(stocked: World, 
     (folder / "precious").write_text("x")
     (folder / places.NOTE).write_text('{"run": "of-another", "store": "db"}')
     try:
-        site = stocked.site("stage", staging(stocked).model_dump(mode="json"))
+        # A step of its own: others of this world left their marks.
+        site = stocked.site(f"stage-{part}", staging(stocked).model_dump(mode="json"))
         with pytest.raises(AegisError) as caught:
             stage.ACTION.act(site)
         assert caught.value.code == "staging-occupied"
