@@ -69,11 +69,7 @@ def _is_restored(scope: Scope, scenario: Scenario, store: str) -> bool:
     """Whether nothing but a restore can bring it back."""
     if scenario.strategy == "restore":
         return True
-    members = scope.documents.stores[store].members.values()
-    useless = scope.useless_sites(scenario)
-    return scenario.strategy == "failover" and not any(
-        member.promote and member.site not in useless for member in members
-    )
+    return scenario.strategy == "failover" and not scope.promotable(scenario, store)
 
 
 @rule("lag-exceeds-rpo", "breach", "a replica may lie further behind than the RPO allows")

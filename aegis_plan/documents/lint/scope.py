@@ -98,6 +98,20 @@ class Scope:
             waiting.extend(new)
         return found
 
+    def promotable(self, scenario: Scenario, store: str) -> bool:
+        """Whether a failover could go to some member. Where no site is struck, the preferred member, else the first,
+        counts as the primary that fails."""
+        from aegis_plan.stores.specs import spec
+
+        declared = self.documents.stores[store]
+        if not spec(declared.engine).modes.failover:
+            return False
+        struck = self.useless_sites(scenario)
+        failed = None if struck else declared.preferred or next(iter(declared.members), None)
+        return any(
+            one.promote and one.site not in struck and member != failed for member, one in declared.members.items()
+        )
+
     def lost_sites(self, scenario: Scenario) -> frozenset[str]:
         """Sites where nothing is left."""
         return frozenset(scenario.lost_sites)
