@@ -90,7 +90,7 @@ def lag_exceeds_rpo(scope: Scope) -> Iterator[Wrong]:
 def scenario_exceeds_objectives(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
         for which in _WHICH:
-            expected, target = getattr(scenario.expect, which), scope.system_target(which)
+            expected, target = getattr(scenario.expect, which), scope.ceiling(scenario, which)
             if expected is not None and target is not None and expected > target.span:
                 yield Wrong(
                     ("scenarios", name, "expect", which),
@@ -103,7 +103,7 @@ def scenario_exceeds_objectives(scope: Scope) -> Iterator[Wrong]:
 def best_misses_objectives(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
         for which in _WHICH:
-            best, target = getattr(scenario.best, which), scope.system_target(which)
+            best, target = getattr(scenario.best, which), scope.ceiling(scenario, which)
             if best is not None and target is not None and best > target.span:
                 yield Wrong(
                     ("scenarios", name, "best", which),
