@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aegis_plan.documents.lint import (
     completeness,
+    copies,
     drills,
     objectives,
     people,
@@ -15,7 +16,7 @@ from aegis_plan.documents.lint import (
 )
 from aegis_plan.documents.lint.rule import Rule
 
-_MODULES = (objectives, steps, retention, completeness, survival, ways, people, schedules, drills)
+_MODULES = (objectives, steps, retention, completeness, survival, ways, copies, people, schedules, drills)
 
 RULES: tuple[Rule, ...] = tuple(
     found for module in _MODULES for found in vars(module).values() if isinstance(found, Rule)
