@@ -14,6 +14,12 @@ from aegis_plan.documents.lint.calendar import first_common, longest_gap
 
 MINUTES = ["0", "30", "*/15", "5,35", "59", "*/7", "10-50/20"]
 HOURS = ["2", "*", "*/6", "1-23/2", "0,12", "8-17", "23"]
+ZONES = [
+    "UTC", "Europe/Berlin", "America/New_York",
+    # Half an hour; at midnight; once a year, and back again.
+    "Australia/Lord_Howe", "Africa/Cairo", "America/Santiago", "Asia/Beirut", "America/Havana", "Africa/Casablanca",
+]  # fmt: skip
+OFTEN = ["*/5 * * * *", "0 * * * *", "0 */1 * * *", "30 */2 * * *", "0 */6 * * *", "*/5 22-23 * * *", "30 1 * * *"]
 DAYS = ["*", "*", "1", "15", "L", "31", "*/5"]
 MONTHS = ["*", "*", "*/3", "2", "1,7"]
 WEEKDAYS = ["*", "*", "0", "1-6", "1-5", "5#2", "5L"]
@@ -29,15 +35,19 @@ def moments(schedules: list[str], begin: datetime, end: datetime) -> list[dateti
     return sorted(found)
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("zone", ZONES)
 def test_it_equals_a_walk_over_every_moment(zone: str, sweep: bool) -> None:
     chance = random.Random(4)
     begin, end = datetime(2026, 1, 1, tzinfo=ZoneInfo(zone)), datetime(2028, 1, 2, tzinfo=ZoneInfo(zone))
-    for _ in range(200 if sweep else 8):
-        schedules = [
+    tried = [[often] for often in (OFTEN if sweep else OFTEN[2:5])]
+    tried += [
+        [
             " ".join(chance.choice(field) for field in (MINUTES, HOURS, DAYS, MONTHS, WEEKDAYS))
             for _ in range(chance.choice([1, 1, 2]))
         ]
+        for _ in range(200 if sweep else 4)
+    ]
+    for schedules in tried:
         try:
             walked = moments(schedules, begin, end)
         except CronSimError:
@@ -59,6 +69,8 @@ def test_it_equals_a_walk_over_every_moment(zone: str, sweep: bool) -> None:
         ("0 12 * * *", "Europe/Berlin", timedelta(hours=25)),  # over the night in which clocks go back
         ("0 0,6,12,18 * * *", "Europe/Berlin", timedelta(hours=7)),
         ("*/15 * * * *", "Europe/Berlin", timedelta(minutes=15)),  # follows real time
+        ("0 */1 * * *", "Australia/Lord_Howe", timedelta(hours=1, minutes=30)),  # back by half an hour
+        ("*/30 * * * *", "Africa/Cairo", timedelta(minutes=30)),  # at midnight
         ("*/15 2 * * *", "Europe/Berlin", timedelta(hours=46, minutes=15)),  # the hour that is skipped
         ("0 2 1 */3 *", "UTC", timedelta(days=92)),
     ],

@@ -75,8 +75,8 @@ def longest_gap(schedules: tuple[str, ...], timezone: str, year: int) -> Gap | N
             on[day] = on.get(day, frozenset()) | {index}
     minutes = {which: _together(calendars, which) for which in set(on.values())}
     gaps = {which: _within(times) for which, times in minutes.items()}
-    hourly = any(one.hourly for one in calendars)
-    shifts = {} if hourly else shifted_days(timezone, year)
+    # Also for what comes every hour: where clocks go back by half an hour, it comes an hour and a half apart.
+    shifts = shifted_days(timezone, year)
     days = sorted(on)
     found: list[tuple[timedelta, datetime]] = []
     for day, following in pairwise(days):
@@ -101,10 +101,8 @@ def _walked(
     """The gaps around a day on which clocks are moved, as the schedules themselves tell them."""
     from cronsim import CronSim
 
-    before = [day for day in days if day < shift][-1:]
-    after = [day for day in days if day > shift][:1]
-    if not before or not after:
-        return
+    before = [day for day in days if day < shift][-1:] or [shift]
+    after = [day for day in days if day > shift][:1] or [shift]
     zone = ZoneInfo(timezone)
     begin = datetime.combine(before[0], time(), zone) - timedelta(minutes=1)
     end = datetime.combine(after[0] + timedelta(days=1), time(), zone)

@@ -69,11 +69,7 @@ def _is_restored(scope: Scope, scenario: Scenario, store: str) -> bool:
     """Whether nothing but a restore can bring it back."""
     if scenario.strategy == "restore":
         return True
-    members = scope.documents.stores[store].members.values()
-    useless = scope.useless_sites(scenario)
-    return scenario.strategy == "failover" and not any(
-        member.promote and member.site not in useless for member in members
-    )
+    return scenario.strategy == "failover" and not scope.promotable(scenario, store)
 
 
 @rule("lag-exceeds-rpo", "breach", "a replica may lie further behind than the RPO allows")
@@ -94,7 +90,7 @@ def lag_exceeds_rpo(scope: Scope) -> Iterator[Wrong]:
 def scenario_exceeds_objectives(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
         for which in _WHICH:
-            expected, target = getattr(scenario.expect, which), scope.system_target(which)
+            expected, target = getattr(scenario.expect, which), scope.ceiling(scenario, which)
             if expected is not None and target is not None and expected > target.span:
                 yield Wrong(
                     ("scenarios", name, "expect", which),
@@ -107,7 +103,7 @@ def scenario_exceeds_objectives(scope: Scope) -> Iterator[Wrong]:
 def best_misses_objectives(scope: Scope) -> Iterator[Wrong]:
     for name, scenario in scope.documents.scenarios.items():
         for which in _WHICH:
-            best, target = getattr(scenario.best, which), scope.system_target(which)
+            best, target = getattr(scenario.best, which), scope.ceiling(scenario, which)
             if best is not None and target is not None and best > target.span:
                 yield Wrong(
                     ("scenarios", name, "best", which),

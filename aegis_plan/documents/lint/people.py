@@ -48,14 +48,19 @@ def role_undeclared(scope: Scope) -> Iterator[Wrong]:
     if not team:
         return
     near = Nearest()
-    owners: list[tuple[Path, str]] = [
-        (("services", name, "owner"), service.owner)
-        for name, service in scope.documents.services.items()
-        if service.owner
-    ]
-    for path, name in [*_approvals(scope), *owners]:
+    roles = tuple(sorted(team))
+    for path, name in _approvals(scope):
         if name not in team:
-            yield Wrong(path, f"no role of the team is called '{name}'", near.hint(name, tuple(sorted(team))))
+            yield Wrong(path, f"no role of the team is called '{name}'", near.hint(name, roles))
+    people = {person for role in team.values() for person in role.people}
+    for service, declared in scope.documents.services.items():
+        owner = declared.owner
+        if not owner or owner in team or owner in people:
+            continue
+        # An owner may be a name as well; one that is nearly a role must have been meant as that.
+        hint = near.hint(owner, roles)
+        if hint.startswith("did you mean"):
+            yield Wrong(("services", service, "owner"), f"no role of the team is called '{owner}'", hint)
 
 
 @rule("approver-alone", "warning", "everything waits for one person")

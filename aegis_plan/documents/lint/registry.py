@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from aegis_plan.documents.lint import completeness, drills, objectives, people, retention, schedules, survival
+from aegis_plan.documents.lint import (
+    completeness,
+    copies,
+    drills,
+    objectives,
+    people,
+    retention,
+    schedules,
+    steps,
+    survival,
+    ways,
+)
 from aegis_plan.documents.lint.rule import Rule
 
-_MODULES = (objectives, retention, completeness, survival, people, schedules, drills)
+_MODULES = (objectives, steps, retention, completeness, survival, ways, copies, people, schedules, drills)
 
 RULES: tuple[Rule, ...] = tuple(
     found for module in _MODULES for found in vars(module).values() if isinstance(found, Rule)

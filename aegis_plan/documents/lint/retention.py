@@ -1,5 +1,5 @@
 """How long backups are kept, against what has to be reached: chains, drills, infections that are found late, and the
-time that a decision takes. It says nothing where no `retain` is declared."""
+time that a decision takes. What declares no `retain` is kept for good."""
 
 from __future__ import annotations
 
@@ -13,32 +13,47 @@ from aegis_plan.documents.model import Backup, Scenario, Store
 from aegis_plan.documents.tree import Path
 
 
-def _sets(store: Store, backup: Backup) -> dict[str, timedelta]:
-    """How long each kind of whole recovery point is kept; nothing when one of them is kept for good."""
-    kinds = {name: getattr(backup, name) for name in set_schedules(store)}
-    kept = {name: kind.retain for name, kind in kinds.items() if kind.retain is not None}
-    return kept if len(kept) == len(kinds) else {}
+def _sets(store: Store, backup: Backup) -> dict[str, timedelta | None]:
+    """How long each kind of whole recovery point is kept; None for good."""
+    return {name: getattr(backup, name).retain for name in set_schedules(store)}
+
+
+def _oldest(store: Store, backup: Backup) -> tuple[str, timedelta] | None:
+    """The kind that decides how far whole recovery points reach back; None where they are kept for good.
+
+    The oldest one is always a full backup: an incremental is younger than the full that it needs."""
+    kept = _sets(store, backup)
+    kind = "full" if "full" in kept else "incremental"
+    span = kept.get(kind)
+    return (kind, span) if span is not None else None
 
 
 @rule("incremental-outlives-full", "warning", "an incremental backup is kept longer than the full one it needs")
 def incremental_outlives_full(scope: Scope) -> Iterator[Wrong]:
     for name, store, backup in scope.backups():
         schedules, kept = set_schedules(store), _sets(store, backup)
-        if len(kept) < 2:
+        full, incremental = kept.get("full"), kept.get("incremental")
+        if "incremental" not in kept or full is None:
             continue
         chain, gap = scope.gap(schedules["full"]), scope.gap(*schedules.values())
         if chain is None or gap is None:
             continue
         # At the end of the longest chain an incremental is never further from the next full than this.
         after = chain.span - gap.span
-        if after <= timedelta() or after + kept["incremental"] <= kept["full"]:
+        if after <= timedelta() or (incremental is not None and after + incremental <= full):
             continue
+        if incremental is None:
+            said = f"{name}: incrementals have no 'retain' and are kept for good; the full is kept {say(full)}"
+        else:
+            said = (
+                f"{name}: the last incremental of a chain is made {say(after)} or more after its full: {say(after)} + "
+                f"{say(incremental)} = {say(after + incremental)}; the full is kept {say(full)}"
+            )
         yield Wrong(
-            ("stores", name, "backup", "incremental", "retain"),
-            f"{name}: the last incremental of a chain is made {say(after)} or more after its full: {say(after)} + "
-            f"{say(kept['incremental'])} = {say(after + kept['incremental'])}; "
-            f"the full is kept {say(kept['full'])}",
+            ("stores", name, "backup", "incremental", *(("retain",) if incremental is not None else ())),
+            said,
             "without its full an incremental is worth nothing: keep fulls longer, or incrementals shorter",
+            key=incremental is None,
         )
 
 
@@ -78,7 +93,7 @@ def log_shorter_than_interval(scope: Scope) -> Iterator[Wrong]:
 def log_shorter_than_backups(scope: Scope) -> Iterator[Wrong]:
     for name, store, backup in scope.backups():
         log = backup.log.retain if backup.log is not None else None
-        kept = _sets(store, backup)
+        kept = {kind: span for kind, span in _sets(store, backup).items() if span is not None}
         if log is None or not keeps_log(store) or not kept:
             continue
         kind = max(kept, key=lambda one: kept[one])
@@ -103,14 +118,14 @@ def retention_shorter_than_drill(scope: Scope) -> Iterator[Wrong]:
         for used in declared.stores or affected:
             drills.setdefault(used, {})[drill] = gap.span
     for name, store, backup in scope.backups():
-        kept, tried = _sets(store, backup), drills.get(name)
-        if not kept or not tried:
+        oldest, tried = _oldest(store, backup), drills.get(name)
+        if oldest is None or not tried:
             continue
-        kind, drill = max(kept, key=lambda one: kept[one]), min(tried, key=lambda one: tried[one])
-        if kept[kind] < tried[drill]:
+        (kind, kept), drill = oldest, min(tried, key=lambda one: tried[one])
+        if kept < tried[drill]:
             yield Wrong(
                 ("stores", name, "backup", kind, "retain"),
-                f"{name}: the longest are kept {say(kept[kind])}, and '{drill}', the most frequent drill that restores "
+                f"{name}: the longest are kept {say(kept)}, and '{drill}', the most frequent drill that restores "
                 f"them, comes up to {say(tried[drill])} apart; most backups are never tried",
                 "drill more often, or keep backups longer",
             )
@@ -123,22 +138,18 @@ def dwell_exceeds_reach(scope: Scope) -> Iterator[Wrong]:
         backup = store.backup
         if backup is None or scenario.dwell is None:
             continue
-        schedules, kept = set_schedules(store), _sets(store, backup)
-        reach: dict[str, tuple[timedelta, timedelta]] = {}
-        for kind, span in kept.items():
-            gap = scope.gap(schedules[kind])
-            if gap is not None:
-                reach[kind] = (max(timedelta(), span - gap.span), gap.span)
-        if not reach:
+        oldest = _oldest(store, backup)
+        gap = scope.gap(set_schedules(store)[oldest[0]]) if oldest is not None else None
+        if oldest is None or gap is None:
             continue
-        kind = max(reach, key=lambda one: reach[one][0])
-        sure, gap_span = reach[kind]
+        kind, kept = oldest
+        sure = max(timedelta(), kept - gap.span)
         if sure < scenario.dwell:
             yield Wrong(
                 ("stores", name, "backup", kind, "retain"),
-                f"{name}: the oldest {kind} backup is certain to be {say(kept[kind])} - {say(gap_span)} = {say(sure)} "
+                f"{name}: the oldest {kind} backup is certain to be {say(kept)} - {say(gap.span)} = {say(sure)} "
                 f"old, against {say(scenario.dwell)} in which it may go unseen (scenarios.{cause}.dwell)",
-                f"keep them at least {say(scenario.dwell + gap_span)}, or find it sooner",
+                f"keep them at least {say(scenario.dwell + gap.span)}, or find it sooner",
             )
 
 

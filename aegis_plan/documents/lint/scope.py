@@ -73,9 +73,9 @@ class Scope:
         return self.tier_target(min(tiers), which) if tiers else self.system_target(which)
 
     def scenario_target(self, scenario: Scenario, name: str, which: Literal["rto", "rpo"]) -> Target | None:
-        """What a scenario expects, else what the system asks for."""
+        """What a scenario expects, else what the system and the tiers that it takes ask for."""
         own: timedelta | None = getattr(scenario.expect, which)
-        return Target(own, f"scenarios.{name}.expect.{which}") if own is not None else self.system_target(which)
+        return Target(own, f"scenarios.{name}.expect.{which}") if own is not None else self.ceiling(scenario, which)
 
     def affected(self, scenario: Scenario) -> list[str]:
         """Stores that a scenario takes: those that it or its services name, and those with a member at its sites."""
@@ -97,6 +97,46 @@ class Scope:
             found |= new
             waiting.extend(new)
         return found
+
+    def promotable(self, scenario: Scenario, store: str) -> bool:
+        """Whether a failover could go to some member. Where no site is struck, the preferred member, else the first,
+        counts as the primary that fails."""
+        from aegis_plan.stores.specs import spec
+
+        declared = self.documents.stores[store]
+        if not spec(declared.engine).modes.failover:
+            return False
+        struck = self.useless_sites(scenario)
+        failed = None if struck else declared.preferred or next(iter(declared.members), None)
+        return any(
+            one.promote and one.site not in struck and member != failed for member, one in declared.members.items()
+        )
+
+    def struck_tiers(self, scenario: Scenario) -> list[int]:
+        """Tiers of the services that a scenario takes, by what they use or where they run; the most critical first."""
+        struck = set(scenario.affects.sites)
+        services = self.documents.services
+        down = {*scenario.affects.stores, *self._used_by(scenario.affects.services), *scenario.affects.services}
+        for name, store in self.documents.stores.items():
+            # Where only a replica is struck, nobody who uses the store is.
+            first = store.preferred or next(iter(store.members), None)
+            if first is not None and first in store.members and store.members[first].site in struck:
+                down.add(name)
+        down |= {name for name, one in services.items() if struck.intersection(one.runs_at[:1])}
+        waiting = list(down)
+        while waiting:
+            new = set(self.users.get(waiting.pop(), ())) - down
+            down |= new
+            waiting.extend(new)
+        return sorted({services[name].tier for name in down if name in services})
+
+    def ceiling(self, scenario: Scenario, which: Literal["rto", "rpo"]) -> Target | None:
+        """The most that a scenario may promise: the system's objective, and the loosest of the tiers that it takes."""
+        tiers = [self.tier_target(tier, which) for tier in self.struck_tiers(scenario)]
+        known = [target for target in tiers if target is not None]
+        loosest = max(known, default=None, key=lambda one: one.span) if len(known) == len(tiers) else None
+        limits = [one for one in (self.system_target(which), loosest) if one is not None]
+        return min(limits, default=None, key=lambda one: one.span)
 
     def lost_sites(self, scenario: Scenario) -> frozenset[str]:
         """Sites where nothing is left."""

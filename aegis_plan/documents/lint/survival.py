@@ -190,22 +190,3 @@ def restore_to_lost_site(scope: Scope) -> Iterator[Wrong]:
                     f"{member} of {store} is at {site}, which '{name}' takes",
                     "name a member at a site that is left",
                 )
-
-
-@rule("failover-without-member", "breach", "a failover has nowhere to go")
-def failover_without_member(scope: Scope) -> Iterator[Wrong]:
-    for name, scenario in scope.documents.scenarios.items():
-        if scenario.strategy != "failover":
-            continue
-        struck = scope.useless_sites(scenario)
-        for store in scope.affected(scenario):
-            members = scope.documents.stores[store].members
-            if struck.issuperset(member.site for member in members.values()) if struck else len(members) < 2:
-                yield Wrong(
-                    ("stores", store, "members"),
-                    f"'{name}' takes {listed(sorted(struck))}, and {store} has members there only: {listed(members)}"
-                    if struck
-                    else f"'{name}' takes {store}, which has no second member",
-                    "add a member at a site that is left, or write another strategy",
-                    key=True,
-                )
