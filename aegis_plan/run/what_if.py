@@ -140,9 +140,12 @@ def _word(step: Step, state: RunState) -> str:
 def _back(plan: Plan, state: RunState) -> Iterable[Back]:
     planned = {(one.subject, one.objective): one.expected for one in plan.forecasts}
     times = schedule(plan).steps
-    for one in subjects(plan.documents, plan.steps, serving_of(plan)):
+    passed = {step.id for step in plan.steps if step.on_error == "continue" and step.phase != "traffic"}
+    scenario = plan.documents.scenarios.get(plan.intent.scenario)
+    for one in subjects(plan.documents, plan.steps, serving_of(plan), scenario):
         before = planned.get((one.name, "rto"))
-        ends = [ended for step in one.after if state.step(step).state == "done" and (ended := state.step(step).ended)]
+        over = [step for step in one.after if _over(state, step, step in passed)]
+        ends = [ended for step in over if (ended := state.step(step).ended)]
         down = len(ends) < len(one.after)
         then = before
         if down:
@@ -152,6 +155,11 @@ def _back(plan: Plan, state: RunState) -> Iterable[Back]:
             last = (max(ends) - plan.made_at).total_seconds()
             then = before + last - max(times[step].end for step in one.after)
         yield Back(one.about, one.name, one.tier, before, then, down)
+
+
+def _over(state: RunState, step: str, passed: bool) -> bool:
+    """Whether people need not wait for a step any more; a check that is `passed` over when it fails keeps nobody."""
+    return state.step(step).state in (("done", "failed") if passed else ("done",))
 
 
 def _play(plan: Plan, failing: Step) -> RunState:

@@ -79,6 +79,15 @@ def test_a_step_whose_failure_is_passed_over_keeps_nothing_down() -> None:
     assert answer.becomes == "passed"
 
 
+def test_a_check_of_ones_own_that_is_passed_over_keeps_nobody_down() -> None:
+    step = {"run": ["scan"], "estimate": "5m", "tier": 1, "on_error": "continue"}
+    made = recover(snapshot(QUIET, LOST), changes={"scenarios__db_lost__steps": {"verify": {"scan": step}}})
+    assert what_if_fails(made, "verify.scan").down == ()
+    del step["on_error"]
+    made = recover(snapshot(QUIET, LOST), changes={"scenarios__db_lost__steps": {"verify": {"scan": step}}})
+    assert {one.subject for one in what_if_fails(made, "verify.scan").down} == {"tier 1 (critical)", "auth"}
+
+
 def test_what_comes_back_later_is_told() -> None:
     """A slow step that is passed over still delays what waits for it."""
     minute = Estimate(seconds=60, basis="declared")
