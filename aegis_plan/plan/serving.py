@@ -66,6 +66,17 @@ def _of_older(plan: Plan) -> dict[str, str]:
     return {name: _serves(steps) for name, steps in of_store.items()}
 
 
+def not_back(plan: Plan) -> dict[str, str]:
+    """Stores that a recovery is about and that no step of it brings back, each with the error that says why."""
+    if plan.intent.kind not in ("recover", "restore") or not plan.steps:
+        return {}
+    worked = {step.subject for step in plan.steps}
+    known = plan.documents.stores
+    about = [row.subject for row in plan.forecasts if row.subject in known and row.subject not in worked]
+    errors = [finding for finding in plan.findings if finding.severity == "error"]
+    return {name: next((one.summary for one in errors if one.subject == name), "") for name in about}
+
+
 def subjects(
     documents: Documents, steps: Sequence[Step], found: Serving, scenario: Scenario | None
 ) -> tuple[Subject, ...]:
