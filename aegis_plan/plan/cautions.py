@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from aegis_plan.documents.model import EXPERIMENTAL, Documents, Scenario
 from aegis_plan.plan.plan import Intent, PlanFinding
+from aegis_plan.plan.step import Step
 
 
 def experimental(documents: Documents, sections: Sequence[str] = tuple(EXPERIMENTAL)) -> Iterator[PlanFinding]:
@@ -45,6 +46,22 @@ def unclear(documents: Documents, scenario: Scenario, intent: Intent, stores: Se
             hint=hint,
             subject=intent.scenario,
         )
+
+
+def lost(steps: Sequence[Step], down: Sequence[str]) -> Iterator[PlanFinding]:
+    """Steps that would run where nothing runs any more."""
+    for site in down:
+        names = [step.id for step in steps if step.site == site]
+        if names:
+            shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            yield PlanFinding(
+                severity="error",
+                code="step-at-lost-site",
+                summary="a step would run at a site that is lost",
+                detail=f"{shown}: {'its' if len(names) == 1 else 'their'} site {site} is down",
+                hint="give the step another 'site', or take it out of the scenario",
+                subject=site,
+            )
 
 
 def managed(documents: Documents, stores: Sequence[str]) -> Iterator[PlanFinding]:

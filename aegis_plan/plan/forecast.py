@@ -70,7 +70,7 @@ def forecast_recovery(
         _stuck(one, objective(documents, one.tier, "rto", scenario))
         if one.stuck
         else watch.back(one.about, one.name, one.after, objective(documents, one.tier, "rto", scenario))
-        for one in subjects(documents, steps, serving)
+        for one in subjects(documents, steps, serving, scenario)
     ]
     for name, point in points.items():
         target = objective(documents, tiers[name], "rpo", scenario)

@@ -73,7 +73,7 @@ def wanted(plan: Plan) -> Wanted:
 
 def judged(plan: Plan, ask: Wanted) -> list[Requirement]:
     """What the plan itself shows: whether it can be made, its room, its people, its state authority."""
-    return [*_made(plan), *_sites(plan, ask), *_state(plan, ask), *_room(plan), *_people(plan)]
+    return [*_made(plan), *_sites(plan), *_state(plan, ask), *_room(plan), *_people(plan)]
 
 
 def for_recovery(found: Iterable[Requirement], plan: Plan, ask: Wanted) -> list[Requirement]:
@@ -149,8 +149,9 @@ def _made(plan: Plan) -> Iterator[Requirement]:
         )
 
 
-def _sites(plan: Plan, ask: Wanted) -> Iterator[Requirement]:
-    """Sites that the plan works at and that are not there then; whether the others answer they are asked."""
+def _sites(plan: Plan) -> Iterator[Requirement]:
+    """Sites that the plan works at and nobody declared. Of one that is lost the plan itself says so; whether the others
+    answer they are asked."""
     subject = f"scenarios/{plan.intent.scenario}"
     steps: dict[str, list[str]] = {}
     for step in plan.steps:
@@ -164,15 +165,6 @@ def _sites(plan: Plan, ask: Wanted) -> Iterator[Requirement]:
                 subject=subject,
                 detail=f"{', '.join(there)} would run there",
                 hint="correct the site of the step",
-            )
-        elif site in ask.down:
-            yield Requirement(
-                code="site-unreachable",
-                state="missing",
-                summary=f"what runs at {site} outlives the disaster",
-                subject=subject,
-                detail=f"{', '.join(there)} would run there, and the site is lost",
-                hint="let it run at a site that is left",
             )
 
 

@@ -82,6 +82,7 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         findings.append(
             PlanFinding(severity="error", code=error.code, summary=error.summary, detail=error.detail, hint=error.hint)
         )
+    findings.extend(cautions.lost(line, down))
     findings.extend(refusals(line, "plan with '--strategy restore'" if promoted else ""))
     parallel = limit(intent)
     missing = tuple(name for name in recovered if name not in accepted) if not intent.beside else ()

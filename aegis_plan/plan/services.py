@@ -221,12 +221,14 @@ def own_steps(
                 if PHASES.index(step.phase) < order and step.tier <= tier and step.id not in needs
             ]
         if not early:
-            needs += [step for step in accepted.values() if step not in needs]
+            stores = accepted.values() if phase not in ("data", "services") else _urgent(accepted, steps, tier)
+            needs += [step for step in stores if step not in needs]
         if phase in ("verify", "traffic", "notify"):
             needs += [gate for at, gate in gates if at <= tier and gate not in needs]
         made.append(
             _own(documents, f"{phase}.{name}", name, phase, tier, tuple(dict.fromkeys(needs)), own, home, durations)
         )
+    steps = _behind_data(steps, made)
     before = tuple(step.id for step in made if step.phase in ("declare", "isolate"))
     if not before:
         return [*steps, *made]
@@ -243,6 +245,32 @@ def own_steps(
             behind.add(step.id)
         waiting.append(step)
     return [*waiting, *made]
+
+
+def _urgent(accepted: Mapping[str, str], steps: Sequence[Step], tier: int) -> list[str]:
+    """After which steps the stores serve that are as critical as a tier; all stores where none is, for then the step
+    is about those."""
+    known = {step.id: step.tier for step in steps}
+    return [step for step in accepted.values() if known[step] <= tier] or list(accepted.values())
+
+
+def _behind_data(steps: Sequence[Step], made: Sequence[Step]) -> list[Step]:
+    """Services begin once the scenario's own steps with the data of their tier and of more critical ones ended; a step
+    that itself needs a service comes after services, and holds none."""
+    after: set[str] = {step.id for step in steps if step.phase == "services"}
+    waiting = [*steps, *made]
+    while more := [step for step in waiting if step.id not in after and after & {*step.needs}]:
+        after |= {step.id for step in more}
+    own = [step for step in made if step.phase == "data" and step.id not in after]
+    if not own:
+        return list(steps)
+    held = []
+    for step in steps:
+        if step.phase == "services" and f"{step.subject}.start" not in step.needs:
+            data = [one.id for one in own if one.tier <= step.tier and one.id not in step.needs]
+            step = step.model_copy(update={"needs": (*step.needs, *data)})
+        held.append(step)
+    return held
 
 
 def _estimate(

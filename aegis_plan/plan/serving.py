@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aegis_plan.documents.model import Documents
+from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.plan.plan import About, Plan
 from aegis_plan.plan.services import dependents
 from aegis_plan.plan.step import Step
@@ -66,28 +66,55 @@ def _of_older(plan: Plan) -> dict[str, str]:
     return {name: _serves(steps) for name, steps in of_store.items()}
 
 
-def subjects(documents: Documents, steps: Sequence[Step], found: Serving) -> tuple[Subject, ...]:
+def not_back(plan: Plan) -> dict[str, str]:
+    """Stores that a recovery is about and that no step of it brings back, each with the error that says why."""
+    if plan.intent.kind not in ("recover", "restore") or not plan.steps:
+        return {}
+    worked = {step.subject for step in plan.steps}
+    known = plan.documents.stores
+    about = [row.subject for row in plan.forecasts if row.subject in known and row.subject not in worked]
+    errors = [finding for finding in plan.findings if finding.severity == "error"]
+    return {name: next((one.summary for one in errors if one.subject == name), "") for name in about}
+
+
+def subjects(
+    documents: Documents, steps: Sequence[Step], found: Serving, scenario: Scenario | None
+) -> tuple[Subject, ...]:
     """Everything that has an RTO: tiers, then services.
 
-    A tier is back when its stores, its services and those of more critical tiers serve and traffic was led to them."""
+    A tier is back when its stores, its services and those of more critical tiers serve, and the scenario's own steps
+    that people wait for ended."""
     tiers = {step.id: step.tier for step in steps}
-    traffic = [(step.tier, step.id) for step in steps if step.phase == "traffic"]
+    own_steps = _waited_for(scenario, tiers)
     ends = [(tiers[name], name) for name in found.stores.values()]
     ends += [(documents.services[name].tier, step) for name, after in found.services.items() for step in after]
     made = []
     stuck = [(documents.services[name].tier, store) for name, stores in found.stuck.items() for store in stores]
     for tier in sorted({tier for tier, _ in (*ends, *stuck)}):
         label = documents.tiers[str(tier)].name if str(tier) in documents.tiers else ""
-        after = tuple(dict.fromkeys(step for at, step in (*ends, *traffic) if at <= tier))
+        after = tuple(dict.fromkeys(step for at, step in (*ends, *own_steps) if at <= tier))
         under = tuple(dict.fromkeys(store for at, store in stuck if at <= tier))
         made.append(Subject("tier", f"tier {tier}" + (f" ({label})" if label else ""), tier, after, under))
     for name, own in found.services.items():
         under = found.stuck.get(name, ())
         if own or under:
             tier = documents.services[name].tier
-            after = (*own, *(step for at, step in traffic if at <= tier))
+            after = tuple(dict.fromkeys((*own, *(step for at, step in own_steps if at <= tier))))
             made.append(Subject("service", name, tier, after, under))
     return tuple(made)
+
+
+def _waited_for(scenario: Scenario | None, tiers: Mapping[str, int]) -> list[tuple[int, str]]:
+    """The scenario's own steps before whose end nobody is served, with the first tier for which they count: all but
+    calls and notices. Traffic that names no tier leads the people of every tier."""
+    if scenario is None:
+        return []
+    return [
+        (0 if phase == "traffic" and not own.tier else tiers[step], step)
+        for phase in ("data", "services", "verify", "traffic")
+        for name, own in getattr(scenario.steps, phase).items()
+        if (step := f"{phase}.{name}") in tiers
+    ]
 
 
 def serving(

@@ -79,7 +79,8 @@ def what_if_down(plan: Plan, site: str, make: Make) -> SiteDown:
     new = [one for one in anew.findings if (one.code, one.subject) not in before]
     served = {step.subject for step in plan.steps if step.subject in plan.documents.stores}
     still = {step.subject for step in anew.steps}
-    failing = {one.subject for one in anew.findings if one.severity == "error"}
+    # What stood against the plan before was lost before.
+    failing = {one.subject for one in new if one.severity == "error"}
     return SiteDown(
         site=site,
         already=site in {*plan.intent.sites_down, *of_scenario},

@@ -8,6 +8,8 @@ from heapq import heapify, heappop, heappush
 from typing import Literal
 
 Sort = Literal["service", "store", "site", "repository", "step"]
+GATE = "waits for the health gates of more critical tiers (drawn from the one that opens last)"
+"""What an edge of a gate means, in the legends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class DrawnEdge:
     node: str
     needs: str
     critical: bool = False
+    gate: bool = False
+    """Whether it waits for the health gates of more critical tiers, of which `needs` opens last."""
     cycle: bool = False
     """Whether it is part of a circle."""
     back: bool = False

@@ -4,7 +4,7 @@ long it takes and what nobody knows. It adds no judgement of its own and knows n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -13,6 +13,8 @@ from aegis_plan.documents.scalars import span
 from aegis_plan.plan.people import called
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.schedule import Schedule, expected_length, schedule
+from aegis_plan.plan.services import dependents
+from aegis_plan.plan.serving import not_back
 from aegis_plan.plan.step import Step
 from aegis_plan.report.terminal import moment
 
@@ -36,8 +38,10 @@ class Gist:
     timed: Schedule
     number: dict[str, int]
     """Each step's place in the plan, from 1."""
+    lacks: tuple[str, ...]
+    """Stores that the plan is about and does not bring back, one sentence each."""
     first: str
-    """What happens at once."""
+    """What happens at once, but for what rests on a store that is not brought back."""
     touches: Step | None
     """The first step that stops or replaces what serves people."""
     gone: tuple[Step, ...]
@@ -60,6 +64,8 @@ def gist(plan: Plan) -> Gist:
     number = {step.id: at for at, step in enumerate(plan.steps, 1)}
     zone = ZoneInfo(plan.documents.system.timezone)
     waiting = [step for step in plan.steps if step.approve]
+    lacks = not_back(plan)
+    sound = [step for step in plan.steps if not lacks or _sound(plan, step, lacks)]
     scenario = plan.documents.scenarios.get(plan.intent.scenario)
     commander = scenario.commander if scenario is not None else None
     return Gist(
@@ -68,8 +74,11 @@ def gist(plan: Plan) -> Gist:
         led=called(plan.documents, commander) if commander is not None else "",
         timed=timed,
         number=number,
-        first=_first(plan, timed, number),
-        touches=next((step for step in plan.steps if step.destructive), None),
+        lacks=tuple(
+            f"{name}: not brought back by this plan" + (f": {why}" if why else "") for name, why in lacks.items()
+        ),
+        first=_first(sound, timed, number),
+        touches=next((step for step in sound if step.destructive), None),
         gone=tuple(step for step in plan.steps if step.destructive and not step.reversible),
         back=_back(plan, number),
         length=_length(plan, timed),
@@ -111,8 +120,16 @@ def _target(plan: Plan, zone: ZoneInfo) -> str:
     return f"the last moment before {text}" if plan.intent.before else text
 
 
-def _first(plan: Plan, timed: Schedule, number: dict[str, int]) -> str:
-    at_once = [step for step in plan.steps if not (at := timed.steps[step.id]).binding and not at.late and not at.begin]
+def _sound(plan: Plan, step: Step, lacks: Collection[str]) -> bool:
+    """Whether a step does what it says though these stores are not brought back: not so services on them, and steps
+    of the scenario that come after the stores."""
+    if step.subject in plan.documents.services:
+        return step.subject not in dependents(plan.documents, tuple(lacks))
+    return step.subject in plan.documents.stores or step.phase in ("declare", "isolate")
+
+
+def _first(steps: Sequence[Step], timed: Schedule, number: dict[str, int]) -> str:
+    at_once = [step for step in steps if not (at := timed.steps[step.id]).binding and not at.late and not at.begin]
     if not at_once:
         return ""
     together = ", at the same time" if len(at_once) > 1 else ""

@@ -21,6 +21,8 @@ def graph_dot(drawing: Drawing) -> str:
         marks = []
         if edge.critical:
             marks.append('penwidth=3 color="black"')
+        if edge.gate:
+            marks.append('style="dotted" label="tier gate"')
         if edge.cycle:
             marks.append('color="red" style="dashed" label="circle"')
         if edge.back:

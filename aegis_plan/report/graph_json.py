@@ -27,7 +27,13 @@ def graph_json(drawing: Drawing) -> str:
             for node in drawing.nodes
         ],
         "edges": [
-            {"node": edge.node, "needs": edge.needs, "critical": edge.critical, "cycle": edge.cycle}
+            {
+                "node": edge.node,
+                "needs": edge.needs,
+                "critical": edge.critical,
+                "gate": edge.gate,
+                "cycle": edge.cycle,
+            }
             for edge in drawing.edges
         ],
         "cycles": [list(circle) for circle in drawing.cycles],

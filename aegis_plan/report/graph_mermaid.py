@@ -21,7 +21,9 @@ def graph_mermaid(drawing: Drawing) -> str:
         left, right = _FORMS[node.sort]
         lines.append(f"  {places[node.id]}{left}{_label(node)}{right}")
     for edge in drawing.edges:
-        arrow = "==>" if edge.critical else "-. circle .->" if edge.cycle else "-->"
+        arrow = "-. circle .->" if edge.cycle else "-. tier gate .->" if edge.gate else "-->"
+        if edge.critical:
+            arrow = "== tier gate ==>" if edge.gate else "==>"
         lines.append(f"  {places[edge.needs]} {arrow} {places[edge.node]}")
     for name, chosen, style in (
         ("critical", [node for node in drawing.nodes if node.critical], "stroke-width:4px"),

@@ -6,14 +6,15 @@ them and says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aegis_plan.documents.model import Documents, Scenario
 from aegis_plan.documents.scalars import span
 from aegis_plan.errors import UsageError
+from aegis_plan.plan.gates import gate_tiers, gated
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan
-from aegis_plan.plan.schedule import schedule
+from aegis_plan.plan.schedule import Schedule, schedule
 from aegis_plan.plan.services import concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.step import Estimate, Step
 from aegis_plan.report.drawing import Drawing, DrawnEdge, DrawnNode, drawing
@@ -38,7 +39,14 @@ def draw_plan(plan: Plan) -> Drawing:
         notes.append("No step has a known length, so there is no critical path.")
     marked = set(path)
     nodes = [_step_node(step, step.id in marked, slack=timed.steps[step.id].slack) for step in plan.steps]
-    return drawing("plan", title, nodes, _edges(plan.steps, path), tiers=tier_names(plan.documents), notes=notes)
+    return drawing(
+        "plan",
+        title,
+        nodes,
+        _edges(plan.steps, path, _gates(plan.steps, timed)),
+        tiers=tier_names(plan.documents),
+        notes=notes,
+    )
 
 
 def draw_scenario(documents: Documents, name: str) -> Drawing:
@@ -69,15 +77,42 @@ def draw_scenario(documents: Documents, name: str) -> Drawing:
     notes = [f"Affected: {', '.join(struck) or 'everything'}."]
     if stores:
         notes.append("What brings a store back depends on what is there then: 'aegis plan' shows those steps.")
-    return drawing("scenario", title, nodes, _edges(line, ()), tiers=tier_names(documents), notes=notes)
+    return drawing(
+        "scenario",
+        title,
+        nodes,
+        _edges(line, (), _gates(line, schedule(line))),
+        tiers=tier_names(documents),
+        notes=notes,
+    )
 
 
-def _edges(steps: Sequence[Step], path: Sequence[str]) -> list[DrawnEdge]:
-    """What each step waits for; on the critical path that can also be a gate, a lock or a place among those that run
-    at once."""
+def _edges(steps: Sequence[Step], path: Sequence[str], gates: Mapping[str, str]) -> list[DrawnEdge]:
+    """What each step waits for; on the critical path that can also be a lock or a place among those that run at
+    once."""
     along = set(zip(path[1:], path))
     pairs = [(step.id, need) for step in steps for need in (*step.needs, *step.builds_on)]
-    return [DrawnEdge(*pair, critical=pair in along) for pair in dict.fromkeys((*pairs, *sorted(along)))]
+    declared, waits = {*pairs}, gates.items()
+    return [
+        DrawnEdge(*pair, critical=pair in along, gate=pair in waits and pair not in declared)
+        for pair in dict.fromkeys((*pairs, *waits, *sorted(along)))
+    ]
+
+
+def _gates(steps: Sequence[Step], timed: Schedule) -> dict[str, str]:
+    """For each step that health gates hold back the one of them that opens last: an edge from every gate would be too
+    many. Of several it is the one that the schedule names."""
+    found, open_last = {}, {}
+    place = {step.id: at for at, step in enumerate(steps)}
+    for tier in gate_tiers(steps):
+        ends = [timed.steps[step.id] for step in steps if step.gate and step.tier <= tier]
+        open_last[tier] = max(ends, key=lambda at: (at.end, len(at.late), place[at.step])).step
+    for step in steps:
+        before = [tier for tier in open_last if tier < step.tier]
+        if before and gated(step):
+            at = timed.steps[step.id]
+            found[step.id] = at.binding if at.hold == "gate" else open_last[max(before)]
+    return found
 
 
 def _step_node(step: Step, critical: bool, *, hit: bool = False, slack: float | None = None) -> DrawnNode:
@@ -133,10 +168,11 @@ def draw_plan_together(plan: Plan, most: int = 60) -> Drawing:
     where those were still more than `most`."""
     timed = schedule(plan)
     path = set(timed.path if timed.total else ())
-    boxes, box = _boxes(plan.steps, lambda step: step.subject or step.phase)
+    gates = _gates(plan.steps, timed)
+    boxes, box = _boxes(plan.steps, gates, lambda step: step.subject or step.phase)
     by = "subject"
     if len(boxes) > most:
-        boxes, box = _boxes(plan.steps, lambda step: step.phase)
+        boxes, box = _boxes(plan.steps, gates, lambda step: step.phase)
         by = "phase"
     nodes = []
     for name, steps in boxes.items():
@@ -149,10 +185,16 @@ def draw_plan_together(plan: Plan, most: int = 60) -> Drawing:
         nodes.append(DrawnNode("/".join(map(str, name)), label, "step", words, steps[0].tier, 0, (), critical=critical))
     along = {(box[one], box[other]) for one, other in zip(timed.path[1:], timed.path)} if path else set()
     pairs = {(box[step.id], box[need]) for step in plan.steps for need in (*step.needs, *step.builds_on)}
-    # What only waits for room or a lock could lead back to an earlier box, which would look like a circle.
-    pairs |= {pair for pair in along if pair[1][2] < pair[0][2]}
+    waits = {(box[name], box[gate]) for name, gate in gates.items()} - pairs
+    # What waits for a gate, for room or a lock could lead back to an earlier box, which would look like a circle.
+    pairs |= {pair for pair in (*waits, *along) if pair[1][2] < pair[0][2]}
     edges = [
-        DrawnEdge("/".join(map(str, one)), "/".join(map(str, other)), critical=(one, other) in along)
+        DrawnEdge(
+            "/".join(map(str, one)),
+            "/".join(map(str, other)),
+            critical=(one, other) in along,
+            gate=(one, other) in waits,
+        )
         for one, other in sorted(pairs)
         if one != other
     ]
@@ -163,7 +205,9 @@ def draw_plan_together(plan: Plan, most: int = 60) -> Drawing:
 _Box = tuple[int, str, int]
 
 
-def _boxes(steps: Sequence[Step], label: Callable[[Step], str]) -> tuple[dict[_Box, list[Step]], dict[str, _Box]]:
+def _boxes(
+    steps: Sequence[Step], gates: Mapping[str, str], label: Callable[[Step], str]
+) -> tuple[dict[_Box, list[Step]], dict[str, _Box]]:
     """The steps of each box, and the box of each step. What has the same tier and label is one box, but for steps that
     come again after those of another: these get one more, so that no circle arises."""
     box: dict[str, _Box] = {}
@@ -171,7 +215,7 @@ def _boxes(steps: Sequence[Step], label: Callable[[Step], str]) -> tuple[dict[_B
     for step in steps:
         key = (step.tier, label(step))
         turn = 0
-        for need in (*step.needs, *step.builds_on):
+        for need in (*step.needs, *step.builds_on, *([gates[step.id]] if gates.get(step.id) in box else [])):
             before = box[need]
             turn = max(turn, before[2] + (before[:2] != key))
         box[step.id] = (*key, turn)

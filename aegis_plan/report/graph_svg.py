@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html import escape
 
 from aegis_plan.documents.pieces import width as columns
-from aegis_plan.report.drawing import Drawing, DrawnEdge, DrawnNode
+from aegis_plan.report.drawing import GATE, Drawing, DrawnEdge, DrawnNode
 from aegis_plan.report.layers import Placed, place
 
 _HEIGHT = 46
@@ -36,6 +36,8 @@ _STYLE = """
   .hit .box { stroke: var(--hit); stroke-width: 2; stroke-dasharray: 7 4; } .hit .flag { fill: var(--hit); }
   .edge { fill: none; stroke: var(--line); stroke-width: 1.2; }
   .edge.path { stroke: var(--path); stroke-width: 3.2; }
+  .edge.gate { stroke-dasharray: 2 5; stroke-linecap: round; stroke-width: 2; }
+  .edge.gate.path { stroke-width: 3.2; stroke-dasharray: 2 7; }
   .edge.cycle { stroke: var(--hit); stroke-width: 2; stroke-dasharray: 7 4; }
   .head { fill: var(--line); } .head.path { fill: var(--path); } .head.cycle { fill: var(--hit); }
 """
@@ -146,8 +148,12 @@ class _Picture:
                 here = (start + depth, passes)
             path.append(self.curve(here, end))
         said = f"{self.nodes[edge.node].name} needs {self.nodes[edge.needs].name}"
+        if edge.gate:
+            said = f"{self.nodes[edge.node].name} waits for the health gates of tiers before, the last: "
+            said += self.nodes[edge.needs].name
         title = f"<title>{_text(said)}</title>"
-        return f'<path class="edge {kind}" marker-end="url(#{kind})" d="{"".join(path)}">{title}</path>\n'
+        style = f"{kind} gate" if edge.gate else kind
+        return f'<path class="edge {style}" marker-end="url(#{kind})" d="{"".join(path)}">{title}</path>\n'
 
     def curve(self, one: tuple[float, float], other: tuple[float, float]) -> str:
         middle = (one[0] + other[0]) / 2
@@ -161,16 +167,22 @@ class _Picture:
         """A sample of each mark that is used, and what it means."""
         rows = []
         x = _MARGIN
-        arrow = f'<path class="edge {{kind}}" marker-end="url(#{{kind}})" d="M{x},{{{{y}}}}H{x + 48}"/>\n'
-        if self.drawing.edges:
-            rows.append((arrow.format(kind="line"), _MEANINGS[self.drawing.kind]))
+        arrow = f'<path class="edge {{style}}" marker-end="url(#{{kind}})" d="M{x},{{{{y}}}}H{x + 48}"/>\n'
+        if any(not edge.gate for edge in self.drawing.edges):
+            rows.append((arrow.format(kind="line", style="line"), _MEANINGS[self.drawing.kind]))
+        if any(edge.gate for edge in self.drawing.edges):
+            rows.append((arrow.format(kind="line", style="line gate"), GATE))
         if any(node.critical for node in self.drawing.nodes):
-            rows.append((arrow.format(kind="path"), "critical path: when it takes longer, everything does"))
+            rows.append(
+                (arrow.format(kind="path", style="path"), "critical path: when it takes longer, everything does")
+            )
         if any(node.hit for node in self.drawing.nodes):
             box = f'<g class="hit"><rect class="box" x="{x}" y="{{y:.1f}}" width="48" height="6" rx="3"/></g>\n'
             rows.append((box, "struck by the disaster"))
         if any(edge.cycle for edge in self.drawing.edges):
-            rows.append((arrow.format(kind="cycle"), "part of a circle: nothing of it could begin first"))
+            rows.append(
+                (arrow.format(kind="cycle", style="cycle"), "part of a circle: nothing of it could begin first")
+            )
         return rows
 
 

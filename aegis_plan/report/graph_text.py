@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from aegis_plan.report.drawing import DrawnEdge, DrawnNode
+from aegis_plan.report.drawing import GATE, DrawnEdge, DrawnNode
 from aegis_plan.report.terminal import MAX_WIDTH, is_ascii, letters
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class _Tree:
         place = {node.id: at for at, node in enumerate(drawing.nodes)}
         self.others: dict[str, list[DrawnEdge]] = {}
         self.below: dict[str, list[DrawnNode]] = {}
+        self.behind_gate: set[str] = set()
         self.on_path: set[str] = set()
         needs: dict[str, list[DrawnEdge]] = {}
         for edge in drawing.edges:
@@ -48,12 +49,15 @@ class _Tree:
             # The critical one before all others, then the one that comes last: what stands above is done before. Of
             # sites the first, which is the primary one.
             sign = -1 if drawing.kind == "sites" else 1
+            # A gate stands for the gates of a whole tier, and above a step only where it needs no other.
             parent = max(
                 (edge for edge in own if not edge.back),
-                key=lambda edge: (edge.critical, sign * place[edge.needs]),
+                key=lambda edge: (edge.critical, not edge.gate, sign * place[edge.needs]),
                 default=None,
             )
             self.others[node.id] = [edge for edge in own if edge is not parent]
+            if parent is not None and parent.gate:
+                self.behind_gate.add(node.id)
             if parent is None:
                 self.roots.append(node)
             else:
@@ -85,6 +89,8 @@ class _Tree:
         mark = "* " if node.critical else "! " if node.hit else ""
         text = Text(letters(self.out, mark + node.name), style="bad" if node.hit else "name")
         words = [word for word in node.words if word]
+        if node.id in self.behind_gate:
+            words.append("waits for the tier gate above")
         if self.others[node.id]:
             also = ", ".join(self._also(edge) for edge in self.others[node.id])
             words.append(f"{ALSO[self.drawing.kind]} {also}")
@@ -95,7 +101,7 @@ class _Tree:
 
     def _also(self, edge: DrawnEdge) -> str:
         name = self.nodes[edge.needs].name
-        return f"{name} (in a circle)" if edge.back else name
+        return f"{name} (in a circle)" if edge.back else f"{name} (tier gate)" if edge.gate else name
 
 
 def _short(lead: str, most: int = 36) -> str:
@@ -109,6 +115,8 @@ def _legend(drawing: Drawing, out: Console) -> None:
         rows.append("Each step waits for the one above it; branches go on side by side.")
     if any(node.critical for node in drawing.nodes):
         rows.append("* on the critical path: when it takes longer, everything does")
+    if any(edge.gate for edge in drawing.edges):
+        rows.append(f"tier gate: {GATE}")
     if any(node.hit for node in drawing.nodes):
         rows.append("! struck by the disaster")
     rows += drawing.notes

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from aegis_plan.documents.scalars import span
+from aegis_plan.plan.gates import gate_tiers, gated
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.schedule import Timing
 from aegis_plan.plan.step import Fact, Step
@@ -36,6 +37,10 @@ class _Row:
     when: str
     rests: str
     undo: str
+    after: tuple[str, ...]
+    """The steps that it needs itself."""
+    gates: str
+    """Of which tiers the health gates hold it back; empty for none."""
     touches: bool
     """Whether it is the first that stops or replaces what serves people."""
 
@@ -92,7 +97,8 @@ def _policy(styles: list[str]) -> str:
 
 def _tiers(plan: Plan, told: Gist) -> Iterator[tuple[str, list[tuple[str, list[_Row]]]]]:
     names = plan.documents.tiers
-    rows = [_row(step, told) for step in plan.steps]
+    gates = gate_tiers(plan.steps)
+    rows = [_row(step, told, gates) for step in plan.steps]
     for tier, of_tier in groupby(rows, key=lambda row: row.step.tier):
         name = names[str(tier)].name if str(tier) in names else ""
         title = f"Tier {tier}" + (f" · {name}" if name else "") if tier else "Before all tiers"
@@ -100,7 +106,7 @@ def _tiers(plan: Plan, told: Gist) -> Iterator[tuple[str, list[tuple[str, list[_
         yield title, phases
 
 
-def _row(step: Step, told: Gist) -> _Row:
+def _row(step: Step, told: Gist, gates: tuple[int, ...]) -> _Row:
     at = told.timed.steps[step.id]
     estimate = step.estimate
     takes = span(estimate.seconds) if estimate.seconds is not None else "unknown"
@@ -117,7 +123,9 @@ def _row(step: Step, told: Gist) -> _Row:
     else:
         undo = "stays" if step.symbol == "+" else "cannot be undone"
     touches = told.touches is not None and told.touches.id == step.id
-    return _Row(told.number[step.id], step, at, takes, begin, rests, undo, touches)
+    tiers = [str(tier) for tier in gates if tier < step.tier] if gated(step) else []
+    held = f"the health gates of tier{'' if len(tiers) == 1 else 's'} {', '.join(tiers)}" if tiers else ""
+    return _Row(told.number[step.id], step, at, takes, begin, rests, undo, step.needs, held, touches)
 
 
 def _facts(plan: Plan) -> list[tuple[Fact, str, list[int]]]:

@@ -84,7 +84,7 @@ def _short(told: Gist, plan: Plan) -> str:
     touches = "nothing that serves people is stopped or replaced"
     if told.touches is not None:
         touches = f"from {told.touches.id} ({told.number[told.touches.id]}) on, what serves is stopped or replaced"
-    rows = [("Happens first", told.first)]
+    rows = [("Not back", "; ".join(told.lacks)), ("Happens first", told.first)]
     if plan.steps:
         rows += [("Touches", touches), ("No way back", told.back), ("How long", told.length)]
     rows += [("Longest way", told.way), ("People", told.people)]
@@ -120,7 +120,7 @@ def _forecasts(forecasts: tuple[Forecast, ...]) -> str:
 
 
 def _steps(plan: Plan, told: Gist) -> str:
-    parts = []
+    parts = ["\n" + "".join(f"* **{plain(text)}**\n" for text in told.lacks)] if told.lacks else []
     for tier, of_tier in groupby(plan.steps, key=lambda step: step.tier):
         name = plan.documents.tiers[str(tier)].name if str(tier) in plan.documents.tiers else ""
         parts.append(f"\n### {f'Tier {tier}' if tier else 'Before all tiers'}{f' · {plain(name)}' if name else ''}\n\n")

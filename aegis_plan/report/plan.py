@@ -35,7 +35,7 @@ def show_plan(plan: Plan, out: Console, *, briefly: bool = False) -> None:
         for finding in plan.findings:
             show_finding(finding, out)
     if plan.steps and not briefly:
-        _show_steps(plan, out)
+        _show_steps(plan, told, out)
     if plan.steps and not briefly:
         show_time(plan, out)
     if plan.forecasts and not briefly and (plan.steps or plan.intent.kind in ("recover", "restore")):
@@ -59,6 +59,7 @@ def _show_gist(told: Gist, out: Console) -> None:
     if told.touches is not None:
         touches = f"from {told.touches.id} ({told.number[told.touches.id]}) on, what serves is stopped or replaced"
     rows = [
+        ("Not back", "; ".join(told.lacks), "bad"),
         ("First", told.first, ""),
         ("Touches", touches, ""),
         ("No way back", told.back, "bad" if told.gone else ""),
@@ -92,7 +93,7 @@ def show_finding(finding: PlanFinding, out: Console) -> None:
             indented(out, Text(letters(out, prefix + text)), 2)
 
 
-def _show_steps(plan: Plan, out: Console) -> None:
+def _show_steps(plan: Plan, told: Gist, out: Console) -> None:
     used = [symbol for symbol in MEANINGS if any(step.symbol == symbol for step in plan.steps)]
     legend = Text()
     for symbol in used:
@@ -101,6 +102,8 @@ def _show_steps(plan: Plan, out: Console) -> None:
     legend.rstrip()
     out.print()
     indented(out, legend, 2)
+    for text in told.lacks:
+        indented(out, Text(letters(out, text), style="bad"), 2)
     tiers = plan.documents.tiers
     first = next((step.id for step in plan.steps if step.destructive), None)
     sites = len({step.site for step in plan.steps}) > 1

@@ -33,11 +33,11 @@ def show_failure(plan: Plan, found: Failure, out: Console) -> None:
     _part(out, "Does not run", _grouped(plan, found.not_run))
     _part(out, "Is taken back, in this order", [", ".join(found.undone)] if found.undone else [])
     _part(out, "Was done and stays", [names(found.stays)] if found.stays else [])
-    down = [f"store {name}" for name in found.stores_down]
+    down = [f"store {name}: {_old(plan, name, found)}" for name in found.stores_down]
     for tier, of_tier in groupby((one for one in found.down if one.about == "service"), key=lambda one: one.tier):
         services = tuple(one.subject for one in of_tier)
         down.append(f"tier {tier}: {len(services)} service{'s' if len(services) > 1 else ''}: {names(services)}")
-    _part(out, "Stays down in this run", down)
+    _part(out, "Is not brought back by this run", down)
     _part(out, "Back in", [_back(one) for one in found.back if one.about == "tier"])
     out.print()
     rest = len(found.not_run)
@@ -48,6 +48,17 @@ def show_failure(plan: Plan, found: Failure, out: Console) -> None:
             style="head",
         )
     )
+
+
+def _old(plan: Plan, store: str, found: Failure) -> str:
+    """What people have of a store that is not brought back."""
+    look = plan.snapshot.stores.get(store)
+    served = look is not None and look.primary is not None
+    if found.old[store] == "untouched":
+        return "not touched, its old server goes on" if served else "not touched, it stays as it was seen"
+    if found.old[store] == "back":
+        return "served by the old data again" if served else "its old data is back where it was, and not served"
+    return "stays down"
 
 
 def _back(one: Back) -> str:

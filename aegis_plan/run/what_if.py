@@ -27,6 +27,10 @@ Becomes = Literal["failed", "passed", "asked", "held"]
 """`failed` for good; `passed`: failed, and the run goes on without it; `asked`: a person has to say what happened;
 `held`: nothing leads back, so that it waits for a resume."""
 
+Old = Literal["untouched", "back", "gone"]
+"""What is with the old data of a store that is not brought back: it is `untouched`, it was replaced or its server
+stopped and it is `back`, or it stays replaced or stopped: `gone`."""
+
 _HAIR = 1e-6
 
 
@@ -63,6 +67,9 @@ class Failure:
     stays: tuple[str, ...]
     """Steps of the same subject that were done and stay so."""
     stores_down: tuple[str, ...]
+    """Stores that this run does not bring back."""
+    old: dict[str, Old]
+    """What is with the old data of each of them."""
     back: tuple[Back, ...]
     states: dict[str, str] = field(default_factory=dict)
     """How every step ends."""
@@ -93,6 +100,7 @@ def what_if_fails(plan: Plan, name: str) -> Failure:
     mine = state.step(name)
     undone = tuple(step for order in state.rollbacks.values() for step in order if state.step(step).state == "undone")
     subject = known[name].subject
+    stores_down = tuple(store for store, step in serving_of(plan).stores.items() if state.step(step).state != "done")
     becomes: Becomes = "failed"
     if mine.state == "asked":
         becomes = "asked"
@@ -114,7 +122,8 @@ def what_if_fails(plan: Plan, name: str) -> Failure:
             for step in plan.steps
             if subject and step.subject == subject and state.step(step.id).state == "done"
         ),
-        stores_down=tuple(store for store, step in serving_of(plan).stores.items() if state.step(step).state != "done"),
+        stores_down=stores_down,
+        old={store: _old(plan, state, store) for store in stores_down},
         back=tuple(_back(plan, state)),
         states={step.id: _word(step, state) for step in plan.steps},
     )
@@ -140,9 +149,12 @@ def _word(step: Step, state: RunState) -> str:
 def _back(plan: Plan, state: RunState) -> Iterable[Back]:
     planned = {(one.subject, one.objective): one.expected for one in plan.forecasts}
     times = schedule(plan).steps
-    for one in subjects(plan.documents, plan.steps, serving_of(plan)):
+    passed = {step.id for step in plan.steps if step.on_error == "continue" and step.phase != "traffic"}
+    scenario = plan.documents.scenarios.get(plan.intent.scenario)
+    for one in subjects(plan.documents, plan.steps, serving_of(plan), scenario):
         before = planned.get((one.name, "rto"))
-        ends = [ended for step in one.after if state.step(step).state == "done" and (ended := state.step(step).ended)]
+        over = [step for step in one.after if _over(state, step, step in passed)]
+        ends = [ended for step in over if (ended := state.step(step).ended)]
         down = len(ends) < len(one.after)
         then = before
         if down:
@@ -152,6 +164,20 @@ def _back(plan: Plan, state: RunState) -> Iterable[Back]:
             last = (max(ends) - plan.made_at).total_seconds()
             then = before + last - max(times[step].end for step in one.after)
         yield Back(one.about, one.name, one.tier, before, then, down)
+
+
+def _old(plan: Plan, state: RunState, store: str) -> Old:
+    """By the steps that stop or replace what serves: none began, all were taken back, or not."""
+    steps = [state.step(step.id) for step in plan.steps if step.subject == store and step.destructive]
+    begun = [mine for mine in steps if mine.numbers]
+    if not begun:
+        return "untouched"
+    return "back" if all(mine.state == "undone" for mine in begun) else "gone"
+
+
+def _over(state: RunState, step: str, passed: bool) -> bool:
+    """Whether people need not wait for a step any more; a check that is `passed` over when it fails keeps nobody."""
+    return state.step(step).state in (("done", "failed") if passed else ("done",))
 
 
 def _play(plan: Plan, failing: Step) -> RunState:

@@ -121,9 +121,8 @@ def test_a_scenario_shows_its_own_steps_and_what_it_strikes(capsys: pytest.Captu
         ("traffic.point-load-balancer-to-busan", "notify.tell-stakeholders"),
     ):
         assert names.index(before) < names.index(after)
-    assert {"node": "policy-db comes back", "needs": "declare.call-out", "critical": False, "cycle": False} in data[
-        "edges"
-    ]
+    said = {"critical": False, "gate": False, "cycle": False}
+    assert {"node": "policy-db comes back", "needs": "declare.call-out", **said} in data["edges"]
 
 
 def test_a_plan_shows_its_critical_path_in_every_format(plan_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,7 +142,28 @@ def test_a_plan_shows_its_critical_path_in_every_format(plan_file: Path, capsys:
     svg = ElementTree.fromstring(drawn(capsys, "--plan", str(plan_file), "--format", "svg"))
     said = [text.text for text in svg.iter(f"{SVG}text") if text.get("class") == "tag"]
     assert said == ["CRITICAL"] * len(path)
-    assert len([one for one in svg.iter(f"{SVG}path") if one.get("class") == "edge path"]) == len(marked) + 1  # legend
+    assert (
+        len([one for one in svg.iter(f"{SVG}path") if (one.get("class") or "").startswith("edge path")])
+        == len(marked) + 1
+    )  # legend
+
+
+def test_a_plan_shows_what_waits_for_the_gates_of_more_critical_tiers(
+    plan_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = json.loads(drawn(capsys, "--plan", str(plan_file), "--json"))
+    gates = {(edge["node"], edge["needs"]) for edge in data["edges"] if edge["gate"]}
+    assert gates
+    tier = {node["id"]: node["tier"] for node in data["nodes"]}
+    assert all(tier[needs] < tier[node] and needs.endswith(".health") for node, needs in gates)
+    behind = {edge["node"] for edge in data["edges"]}
+    assert {name for name in tier if name.endswith(".start") and tier[name] > 1} <= behind
+    assert drawn(capsys, "--plan", str(plan_file), "--format", "mermaid").count("tier gate") == len(gates)
+    assert drawn(capsys, "--plan", str(plan_file), "--format", "dot").count('label="tier gate"') == len(gates)
+    svg = ElementTree.fromstring(drawn(capsys, "--plan", str(plan_file), "--format", "svg"))
+    assert len([one for one in svg.iter(f"{SVG}path") if (one.get("class") or "").endswith("gate")]) == len(gates) + 1
+    assert any((one.text or "").startswith("waits for the health gates") for one in svg.iter(f"{SVG}text"))
+    assert "tier gate: waits for the health gates" in drawn(capsys, "--plan", str(plan_file))
 
 
 def test_svg_needs_nothing_else_and_follows_the_screen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,6 @@ from aegis_plan.observe.snapshot import PastDuration, Snapshot
 from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.recover import plan_recovery
 from aegis_plan.plan.schedule import expected_length, schedule
-from aegis_plan.plan.serving import serving_of, subjects
 from aegis_plan.plan.step import PHASES
 from aegis_plan.plan.what_if import what_if_down
 from aegis_plan.run.what_if import what_if_fails
@@ -70,7 +69,7 @@ def _anew(documents: Documents, seen: Snapshot, intent: Intent) -> Plan:
     return plan_recovery(documents, seen, intent, "d", "test")
 
 
-def _behind(plan: Plan, ends: tuple[str, ...]) -> set[str]:
+def _behind(plan: Plan, ends: set[str]) -> set[str]:
     """These steps and all that they wait for, over any number of steps."""
     before, found, waiting = waits(plan.steps), set(ends), list(ends)
     while waiting:
@@ -105,7 +104,6 @@ def test_a_plan_of_any_system_keeps_the_order_and_its_times(block: int) -> None:
         times = played(plan.steps, {step.id: expected_length(step)[0] for step in plan.steps}, plan.parallelism)
         found = schedule(plan)
         steps = {step.id: step for step in plan.steps}
-        serves = {one.name: one.after for one in subjects(plan.documents, plan.steps, serving_of(plan))}
         assert {name: (at.begin, at.end) for name, at in found.steps.items()} == times, seed
         for name, befores in waits(plan.steps).items():
             assert all(found.steps[before].end <= found.steps[name].begin for before in befores), (seed, name)
@@ -115,10 +113,51 @@ def test_a_plan_of_any_system_keeps_the_order_and_its_times(block: int) -> None:
                 assert forecast.worst is None or forecast.worst >= forecast.expected
             if forecast.about == "tier" and forecast.verdict == "pass":
                 passed += 1
-                ends = serves[forecast.subject]
+                ends = waited_for(plan, int(forecast.subject.split()[1]))
                 assert forecast.expected == max(times[end][1] for end in ends), (seed, forecast.subject)
                 assert all(expected_length(steps[name])[1] for name in _behind(plan, ends)), (seed, forecast.subject)
     assert passed
+
+
+OWN = ("data", "services", "verify", "traffic")
+"""Phases of a scenario's own steps that people wait for."""
+
+
+def waited_for(plan: Plan, tier: int) -> set[str]:
+    """The steps that have to end before a tier is back: written down once more, from the documents alone."""
+    documents, known = plan.documents, {step.id: step for step in plan.steps}
+    scenario = documents.scenarios[plan.intent.scenario]
+    found = {name for store in documents.stores if known[name := f"{store}.accept"].tier <= tier}
+    for name, service in documents.services.items():
+        if service.tier <= tier:
+            found |= {f"{name}.health"} & {*known} or {f"{name}.start"} & {*known}
+    for phase in OWN:
+        for name, own in getattr(scenario.steps, phase).items():
+            everybody = phase == "traffic" and not own.tier
+            if everybody or known[f"{phase}.{name}"].tier <= tier:
+                found.add(f"{phase}.{name}")
+    return found
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_a_tier_is_back_when_all_that_people_wait_for_ended(block: int) -> None:
+    for seed in range(block, 300, 6):
+        plan = plan_of(seed)
+        if plan.blocked:
+            continue
+        times = played(plan.steps, {step.id: expected_length(step)[0] for step in plan.steps}, plan.parallelism)
+        services = {
+            f"{name}.{part}": one for name, one in plan.documents.services.items() for part in ("start", "health")
+        }
+        for row in plan.forecasts:
+            if row.about != "tier" or row.expected is None:
+                continue
+            tier = int(row.subject.split()[1])
+            assert row.expected == max(times[step][1] for step in waited_for(plan, tier)), (seed, tier)
+        for step in plan.steps:
+            for other in plan.steps:
+                if step.id in services and other.id.startswith("data.") and other.tier <= step.tier:
+                    assert times[other.id][1] <= times[step.id][0], (seed, step.id, other.id)
 
 
 @pytest.mark.parametrize("block", range(3))
@@ -157,7 +196,7 @@ def test_when_a_store_fails_exactly_what_uses_it_stays_down(block: int) -> None:
         down = {one.subject for one in answer.down if one.about == "service"}
         known = {one.subject for one in answer.back if one.about == "service"}
         assert users & known <= down, seed
-        # A gate of a more critical tier that never opens keeps others down too, and so does traffic.
-        if not gates and not any(step.phase == "traffic" for step in plan.steps):
+        # A gate of a more critical tier that never opens keeps others down too, and so do steps of one's own.
+        if not gates and not any(step.id.split(".")[0] in OWN for step in plan.steps):
             assert down == users & known, seed
         assert set(answer.stores_down) == {store}, seed

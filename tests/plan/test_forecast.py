@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from aegis_plan.journal.history import p95
 from aegis_plan.observe.snapshot import PastDuration
 from aegis_plan.plan.plan import Forecast, Plan
@@ -120,3 +122,57 @@ def test_a_miss_shows_also_where_both_times_read_the_same() -> None:
     told = [finding.detail for finding in plan.findings if finding.code == "rto-breach"]
     assert told
     assert all("1 h expected, 15 s too long" in detail for detail in told)
+
+
+def own(phase: str, **more: object) -> dict[str, object]:
+    step = {"run": ["do"], "undo": ["back"], "estimate": "5h", **more}
+    return {"scenarios__db_lost__steps": {phase: {"long": step}}}
+
+
+@pytest.mark.parametrize("phase", ["data", "services", "verify", "traffic"])
+def test_people_wait_for_the_scenarios_own_steps_of_their_tier(phase: str) -> None:
+    plan = recover(snapshot(QUIET, LOST, durations=all_past(None)), changes=own(phase, tier=1))
+    tier, service = of(plan, "tier"), of(plan, "service")
+    assert (tier.verdict, service.verdict) == ("fail", "fail")
+    assert tier.expected is not None
+    assert tier.expected >= 18_000
+    assert service.expected == tier.expected
+
+
+def test_a_notice_keeps_nobody_waiting() -> None:
+    plan = recover(snapshot(QUIET, LOST, durations=all_past(None)), changes=own("notify", tier=1))
+    assert of(plan, "tier").expected == 610.0
+
+
+def two_tiers(phase: str, **more: object) -> Plan:
+    portal = {"tier": 2, "uses": ["policy-db"], "runs_at": ["seoul"], "start": {"command": ["start-portal"]}}
+    times = (*all_past(None), past("command", "portal", 5.0, None))
+    return recover(snapshot(QUIET, LOST, durations=times), changes={**own(phase, **more), "services__portal": portal})
+
+
+def test_traffic_without_a_tier_leads_the_people_of_every_tier() -> None:
+    rows = [row for row in two_tiers("traffic").forecasts if row.about in ("tier", "service")]
+    assert len(rows) == 4
+    assert all(row.expected is not None and row.expected > 18_000 for row in rows)
+
+
+def test_what_is_verified_for_a_later_tier_keeps_no_earlier_one() -> None:
+    plan = two_tiers("verify", tier=2)
+    late = {row.subject: (row.expected or 0) > 18_000 for row in plan.forecasts if row.objective == "rto"}
+    assert late == {"tier 1 (critical)": False, "tier 2 (important)": True, "auth": False, "portal": True}
+
+
+def test_services_begin_after_the_own_steps_with_the_data_of_their_tier() -> None:
+    steps = {step.id: step for step in two_tiers("data", tier=2).steps}
+    assert "data.long" in steps["portal.start"].needs
+    assert "data.long" not in steps["auth.start"].needs
+    steps = {step.id: step for step in two_tiers("data", tier=1).steps}
+    assert "data.long" in steps["portal.start"].needs
+    assert "data.long" in steps["auth.start"].needs
+
+
+def test_a_step_with_data_that_needs_a_service_holds_none() -> None:
+    plan = two_tiers("data", tier=1, needs=["auth.health"])
+    assert "steps-in-circle" not in codes(plan)
+    assert "auth.health" in next(step for step in plan.steps if step.id == "data.long").needs
+    assert (of(plan, "tier").expected or 0) > 18_000

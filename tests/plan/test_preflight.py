@@ -54,10 +54,10 @@ def test_a_plan_that_does_is_ready() -> None:
 def test_a_step_at_a_site_that_is_lost_is_missing() -> None:
     where = {"isolate": {"cut-off": {"run": ["true"], "site": "seoul"}}}
     made = lost("seoul", steps=where)
-    told = next(one for one in found(made) if one.code == "site-unreachable")
-    assert (told.state, "isolate.cut-off would run there" in told.detail) == ("missing", True)
+    told = next(one for one in found(made) if one.code == "step-at-lost-site")
+    assert (told.state, "isolate.cut-off: its site seoul is down" in told.detail) == ("missing", True)
     there = declared("failover", steps=where)
-    assert of_code(found(plan(there, member("primary"), replica())), "site-unreachable") == []
+    assert of_code(found(plan(there, member("primary"), replica())), "step-at-lost-site") == []
 
 
 def two_stores() -> tuple[Documents, Snapshot]:

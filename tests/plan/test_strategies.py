@@ -9,7 +9,9 @@ import pytest
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import MemberLook, PastDuration, ServiceLook, Snapshot
 from aegis_plan.plan.plan import Intent, Plan
+from aegis_plan.plan.preflight import judged, wanted
 from aegis_plan.plan.recover import plan_recovery
+from aegis_plan.plan.what_if import what_if_down
 from tests.plan.test_engines_not_built import GRAPH
 from tests.plan.world import a_range, a_set, at, documents, member, shelf, snapshot
 
@@ -341,3 +343,42 @@ def test_one_plan_says_one_time_in_one_way() -> None:
     assert any("busan-1 is a replica 13 min behind" in choice for choice in made.choices)
     assert "busan-1: 13 min behind, at most 1 min are declared" in details["replica-behind"]
     assert "policy-db: 13 min expected, 5 min allowed" in details["rpo-breach"]
+
+
+def at_site(phase: str, **scenario: Any) -> Documents:
+    step = {"run": ["/opt/do"], "site": "seoul", "estimate": "2m"}
+    return declared("restore", affects={"sites": ["seoul"]}, steps={phase: {"lb": step}}, **scenario)
+
+
+def test_a_step_at_a_lost_site_stands_against_the_plan() -> None:
+    made = plan(at_site("traffic", disruption="site"), lost(), replica())
+    told = next(one for one in made.findings if one.code == "step-at-lost-site")
+    assert (told.severity, told.subject) == ("error", "seoul")
+    assert "traffic.lb" in told.detail
+    assert "another 'site'" in told.hint
+    needs = {one.summary: one.state for one in judged(made, wanted(made)) if one.code == "step-at-lost-site"}
+    assert set(needs.values()) == {"missing"}
+
+
+def test_what_isolates_a_spoiled_site_runs_there() -> None:
+    made = plan(at_site("isolate", disruption="ransomware"), lost(), replica())
+    assert any(step.site == "seoul" for step in made.steps)
+    assert "step-at-lost-site" not in codes(made)
+
+
+def test_a_site_said_to_be_down_takes_its_steps_with_it() -> None:
+    step = {"run": ["/opt/do"], "site": "busan"}
+    made = plan(declared("restore", steps={"traffic": {"lb": step}}), lost(), replica(), sites_down=("busan",))
+    assert "traffic.lb" in next(one for one in made.findings if one.code == "step-at-lost-site").detail
+
+
+def test_what_could_not_be_brought_back_before_is_not_lost_anew() -> None:
+    made = declared("failover")
+    looks = (lost(), replica().model_copy(update={"state": "unreachable"}))
+    before = plan(made, *looks)
+    assert any(one.severity == "error" and one.subject == "policy-db" for one in before.findings)
+    assert actions(before)
+    answer = what_if_down(before, "seoul", lambda intent: plan(made, *looks, sites_down=intent.sites_down))
+    assert answer.lost == ()
+    answer = what_if_down(before, "busan", lambda intent: plan(made, *looks, sites_down=intent.sites_down))
+    assert answer.lost == ("policy-db",)

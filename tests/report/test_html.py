@@ -107,3 +107,13 @@ def test_what_matters_is_said() -> None:
     assert "how long policy-db.swap (4) and policy-db.health (5) take" in text
     assert "CRITICAL" in text
     assert "RPO 15 min" in text
+
+
+def test_what_a_step_waits_for_is_said_with_it() -> None:
+    start = step("start", "+", None, needs=("policy-db.accept",), phase="services")
+    gate = step("health", "<=", None, needs=("policy-db.start",), phase="services", gate=True)
+    late = step("later", "+", None, needs=("policy-db.accept",), phase="services", tier=2)
+    page = plan_html(plan(step("accept", "~", None), start, gate, late), "d", "s")
+    text = re.sub(r"<[^>]*>", "", page)
+    assert "after policy-db.start (2)\n" in text
+    assert "after policy-db.accept (1), and the health gates of tier 1\n" in text

@@ -10,10 +10,12 @@ import pytest
 from aegis_plan.errors import UsageError
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.step import Estimate, Step
+from aegis_plan.report.terminal import console
+from aegis_plan.report.what_if import show_failure
 from aegis_plan.run.what_if import what_if_fails
 from tests.plan.graphs import Kind, random_steps
 from tests.plan.test_recovery import LOST, QUIET, recover
-from tests.plan.world import snapshot
+from tests.plan.world import member, snapshot
 from tests.run.scripted import NOW, Room, outcome, plan, step
 
 SECOND = Estimate(seconds=1, basis="declared")
@@ -72,11 +74,50 @@ def test_what_hangs_on_a_step_stays_down_and_the_rest_goes_on() -> None:
     assert [(one.about, one.subject) for one in answer.down] == [("tier", "tier 1 (critical)"), ("service", "auth")]
 
 
+@pytest.mark.parametrize(
+    ("failing", "state", "old", "said"),
+    [
+        ("stage", "primary", "untouched", "store policy-db: not touched, its old server goes on"),
+        ("stop", "primary", "back", "store policy-db: served by the old data again"),
+        ("swap", "primary", "back", "store policy-db: served by the old data again"),
+        ("stage", "stopped", "untouched", "store policy-db: not touched, it stays as it was seen"),
+        ("swap", "stopped", "back", "store policy-db: its old data is back where it was, and not served"),
+    ],
+)
+def test_what_is_with_the_old_data_then_is_told(failing: str, state: str, old: str, said: str) -> None:
+    made = recover(snapshot(QUIET, member(state)))
+    answer = what_if_fails(made, f"policy-db.{failing}")
+    assert answer.old == {"policy-db": old}
+    out = console(color=False, width=120)
+    with out.capture() as shown:
+        show_failure(made, answer, out)
+    assert said in shown.get()
+
+
+def test_a_store_whose_old_data_was_removed_stays_down() -> None:
+    steps = (
+        step("db.clear-place", subject="policy-db", destructive=True, reversible=False, symbol="-"),
+        step("db.accept", "db.clear-place", subject="policy-db", action="accept"),
+    )
+    update = {"steps": steps, "serves": {"policy-db": "db.accept"}}
+    made = recover(snapshot(QUIET, LOST)).model_copy(update=update)
+    assert what_if_fails(made, "db.accept").old == {"policy-db": "gone"}
+
+
 def test_a_step_whose_failure_is_passed_over_keeps_nothing_down() -> None:
     answer = what_if_fails(recover(snapshot(QUIET, LOST)), "policy-db.create-slot")
     assert (answer.stores_down, answer.down) == ((), ())
     assert answer.exit_code == 0
     assert answer.becomes == "passed"
+
+
+def test_a_check_of_ones_own_that_is_passed_over_keeps_nobody_down() -> None:
+    step = {"run": ["scan"], "estimate": "5m", "tier": 1, "on_error": "continue"}
+    made = recover(snapshot(QUIET, LOST), changes={"scenarios__db_lost__steps": {"verify": {"scan": step}}})
+    assert what_if_fails(made, "verify.scan").down == ()
+    del step["on_error"]
+    made = recover(snapshot(QUIET, LOST), changes={"scenarios__db_lost__steps": {"verify": {"scan": step}}})
+    assert {one.subject for one in what_if_fails(made, "verify.scan").down} == {"tier 1 (critical)", "auth"}
 
 
 def test_what_comes_back_later_is_told() -> None:
