@@ -63,6 +63,19 @@ def tell_crash(session: Session, error: Exception) -> None:
         click.echo("".join(traceback.format_exception(error)), err=True)
 
 
+def tell_lost(error: OSError) -> None:
+    """Says on standard error that standard output could not be written, for there it cannot be said."""
+    _print(
+        Session(color=False),
+        AegisError(
+            "output-lost",
+            "what there was to tell could not be written",
+            f"standard output: {os.strerror(error.errno) if error.errno else 'it cannot be written'}",
+            "make room or name another file; what the command did is done all the same",
+        ),
+    )
+
+
 def _print(session: Session, error: AegisError) -> None:
     click.echo(f"{_red(session, 'error')}[{error.code}]: {visible(error.summary)}", err=True)
     # What is wrong with a document is told in one line; more lines would come from the document.
