@@ -82,10 +82,10 @@ def _known(ignored: tuple[str, ...]) -> None:
             raise UsageError("rule-unknown", "lint has no such rule", f"no rule is called '{name}'", hint)
 
 
-def _gravest(findings: tuple[Finding, ...]) -> list[Finding]:
+def _gravest(findings: list[Finding]) -> list[Finding]:
     """So many of them as anybody reads, in their order."""
     if len(findings) <= MOST_SHOWN:
-        return list(findings)
+        return findings
     grave = {"error": 0, "breach": 0, "warning": 1, "note": 2}
     places = sorted(range(len(findings)), key=lambda at: grave[findings[at].severity])[:MOST_SHOWN]
     return [findings[at] for at in sorted(places)]
