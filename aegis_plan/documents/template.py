@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aegis_plan.documents.nearest import Nearest
@@ -127,8 +126,12 @@ def _pieces(tree: nodes.Template, environment: SandboxedEnvironment, values: Map
     """What a template gives, piece by piece."""
     from jinja2 import nodes as kinds
 
-    # Nobody who writes a value can know this mark, and so what stands between two of them is no literal text.
-    mark = token_hex(16)
+    # A letter that is in no value, and that no filter makes: what stands between two of it is no literal text.
+    held = set().union(
+        *(values[name] for name in _names(tree)),
+        *(node.value for node in tree.find_all(kinds.Const) if isinstance(node.value, str)),
+    )
+    mark = next(letter for letter in map(chr, range(0xF0000, 0xFFFFE)) if letter not in held)
     literals = []
     for node in tree.find_all(kinds.TemplateData):
         literals.append(node.data)

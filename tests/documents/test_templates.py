@@ -120,6 +120,8 @@ def test_a_value_brings_no_secret_reference(folder: Path) -> None:
         ("{{ '$' }}{{ zone }}{env:X}", ""),
         ("${comm{{ zone if zone is defined }}", "and:[id]}"),
         ("{{ zone }}${env:X}", "$"),
+        ("x${{ '{' ~ zone }}y", "command:[\U000f0000\U000f0001]}"),
+        ("$\U000f0000{{ '' }}${{ '{' ~ zone | trim }}", "command:[id]}"),
         ("{{ zone }}${env:X}", "x$"),
     ],
 )
