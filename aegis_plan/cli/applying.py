@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aegis_plan.errors import EXIT_INTERRUPTED, AegisError, StaleError, UsageError
+from aegis_plan.report.visible import visible
 
 if TYPE_CHECKING:
     from aegis_plan.cli.session import Session
@@ -127,7 +128,7 @@ class Asker:
             return None
         self._pause()
         try:
-            answer = _ask(f"\n{step.title}: {step.approve}\nOnly 'yes' approves: ")
+            answer = _ask(f"\n{visible(step.title)}: {visible(step.approve)}\nOnly 'yes' approves: ")
         finally:
             self._go_on()
         return Approval(given=answer.strip() == "yes", by=who(), how="terminal")

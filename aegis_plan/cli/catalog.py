@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import click
@@ -11,6 +10,7 @@ from aegis_plan.cli.completing import declared
 from aegis_plan.cli.planning import require_known
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import EXIT_FAILED
+from aegis_plan.report.visible import dumps
 
 
 @click.command("catalog")
@@ -34,7 +34,7 @@ def command(session: Session, store: str | None, as_json: bool) -> int:
     if store:
         posture = replace(posture, stores=tuple(one for one in posture.stores if one.store == store))
     if as_json:
-        click.echo(json.dumps(as_data(posture), ensure_ascii=False, indent=2))
+        click.echo(dumps(as_data(posture), indent=2))
     else:
         show_catalog(posture, session.console())
     return EXIT_FAILED if posture.unknown else 0

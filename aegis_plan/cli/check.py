@@ -3,13 +3,12 @@ Read only, but with `--write`."""
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from aegis_plan.cli.completing import declared
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import UsageError
+from aegis_plan.report.visible import dumps
 
 
 @click.command("check")
@@ -47,7 +46,7 @@ def command(session: Session, names: tuple[str, ...], write: bool, every: bool, 
             documents, seen.dispatcher, seen.clock, stores=stores, repositories=repositories, sites=sites, write=write
         )
     if as_json:
-        click.echo(json.dumps(as_data(found), ensure_ascii=False, indent=2))
+        click.echo(dumps(as_data(found), indent=2))
     else:
         out = session.console()
         if not found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from aegis_plan.cli.manual import folder, print_markdown
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.documents.nearest import meant
 from aegis_plan.errors import AegisError, UsageError
+from aegis_plan.report.visible import dumps
 
 if TYPE_CHECKING:
     from aegis_plan.plan.plan import Plan
@@ -94,7 +94,7 @@ def explain_step(session: Session, plan: Plan, name: str, as_json: bool) -> None
     if found is None:
         raise unknown_step(name, (step.id for step in plan.steps))
     if as_json:
-        click.echo(json.dumps({"format": 1, **found.as_data()}, ensure_ascii=False))
+        click.echo(dumps({"format": 1, **found.as_data()}))
     else:
         show_step(found, session.console())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -11,6 +10,10 @@ import click
 
 from aegis_plan.cli.session import Session
 from aegis_plan.errors import AegisError, DocumentsError
+from aegis_plan.report.visible import dumps, visible
+
+MOST_SHOWN = 200
+"""Problems or findings that a person is shown at once; tens of thousands would take minutes."""
 
 
 def tell(session: Session, error: AegisError) -> None:
@@ -20,8 +23,10 @@ def tell(session: Session, error: AegisError) -> None:
         for problem in problems:
             _emit(problem.as_data(), f"{problem.summary}: {problem.detail}" if problem.detail else problem.summary)
         return
-    for problem in problems:
+    for problem in problems[:MOST_SHOWN]:
         _print(session, problem)
+    if len(problems) > MOST_SHOWN:
+        click.echo(f"And {len(problems) - MOST_SHOWN} more; 'aegis validate --json' has all.", err=True)
     if isinstance(error, DocumentsError) and len(problems) > 1:
         click.echo(f"{len(problems)} problems found.", err=True)
     if session.verbose > 1 or os.environ.get("AEGIS_TRACEBACK"):
@@ -35,7 +40,7 @@ def tell_usage(session: Session, error: click.UsageError) -> None:
         return
     if error.ctx:
         click.echo(error.ctx.get_usage(), err=True)
-    click.echo(f"{_red(session, 'error')}: {error.format_message()}", err=True)
+    click.echo(f"{_red(session, 'error')}: {visible(error.format_message(), lines=True)}", err=True)
     if error.ctx:
         click.echo(f"hint: {error.ctx.command_path} --help", err=True)
 
@@ -58,14 +63,28 @@ def tell_crash(session: Session, error: Exception) -> None:
         click.echo("".join(traceback.format_exception(error)), err=True)
 
 
+def tell_lost(error: OSError) -> None:
+    """Says on standard error that standard output could not be written, for there it cannot be said."""
+    _print(
+        Session(color=False),
+        AegisError(
+            "output-lost",
+            "what there was to tell could not be written",
+            f"standard output: {os.strerror(error.errno) if error.errno else 'it cannot be written'}",
+            "make room or name another file; what the command did is done all the same",
+        ),
+    )
+
+
 def _print(session: Session, error: AegisError) -> None:
-    click.echo(f"{_red(session, 'error')}[{error.code}]: {error.summary}", err=True)
-    for line in error.detail.splitlines():
+    click.echo(f"{_red(session, 'error')}[{error.code}]: {visible(error.summary)}", err=True)
+    # What is wrong with a document is told in one line; more lines would come from the document.
+    for line in visible(error.detail, lines=error.position is None).split("\n") if error.detail else ():
         click.echo(f"  {line}", err=True)
     if error.position:
-        click.echo(f"  --> {error.position}", err=True)
+        click.echo(f"  --> {visible(str(error.position))}", err=True)
     if error.hint:
-        first, *rest = error.hint.splitlines()
+        first, *rest = visible(error.hint, lines=error.position is None).split("\n")
         click.echo(f"  hint: {first}", err=True)
         for line in rest:
             click.echo(f"        {line}", err=True)
@@ -81,4 +100,4 @@ def _emit(data: dict[str, object], message: str = "") -> None:
     from aegis_plan.clock import stamp
 
     line = {"type": "error", "@timestamp": stamp(datetime.now(UTC)), "@message": message or data["summary"], **data}
-    click.echo(json.dumps(line, ensure_ascii=False))
+    click.echo(dumps(line))

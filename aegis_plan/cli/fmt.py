@@ -3,7 +3,6 @@ have to."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import click
 from aegis_plan.cli.documents import documents_folder
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import EXIT_FAILED, AegisError, DocumentsError, UsageError
+from aegis_plan.report.visible import dumps
 
 _STDIN = "<stdin>"
 
@@ -104,7 +104,7 @@ def _tell(session: Session, results: list[_Result], check: bool, diff: bool, as_
         }
         if results[0].file == _STDIN:
             data["text"] = results[0].after.decode()
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        click.echo(dumps(data, indent=2))
         return code
     for result in changed:
         if diff:

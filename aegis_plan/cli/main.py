@@ -14,9 +14,17 @@ from typing import Any
 import click
 
 from aegis_plan.cli.session import Session
-from aegis_plan.cli.streams import steady
+from aegis_plan.cli.streams import lost, steady
 from aegis_plan.cli.variables import with_variables
-from aegis_plan.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, AegisError
+from aegis_plan.errors import (
+    EXIT_BREACH,
+    EXIT_CHANGES,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    AegisError,
+)  # fmt: skip
 
 COMMANDS: dict[str, dict[str, str]] = {
     "Write and check": {
@@ -124,6 +132,17 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code; never raises."""
     if args is None:
         steady()
+    exit_code = _run(args)
+    if args is None and (error := lost()) is not None:
+        from aegis_plan.cli.failure import tell_lost
+
+        tell_lost(error)
+        # What the codes for 'fine' and for findings promise to have told is not there.
+        return EXIT_FAILED if exit_code in (EXIT_OK, EXIT_CHANGES, EXIT_BREACH) else exit_code
+    return exit_code
+
+
+def _run(args: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     before_dashes = arguments[: arguments.index("--")] if "--" in arguments else arguments
     session = Session(json="--json" in before_dashes)

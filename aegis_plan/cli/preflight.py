@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from aegis_plan.cli.planning import Asked, intent_of, plan_from
 from aegis_plan.cli.session import Session
 from aegis_plan.errors import AegisError
+from aegis_plan.report.visible import dumps
 
 if TYPE_CHECKING:
     from aegis_plan.cli.wire import World
@@ -36,7 +36,7 @@ def preflight(session: Session, asked: Asked, as_json: bool) -> int:
         data["scenarios"] = {
             name: {k: v for k, v in as_data(each).items() if k != "format"} for name, each in found.items()
         }
-        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+        click.echo(dumps(data, indent=2))
     else:
         from rich.text import Text
 

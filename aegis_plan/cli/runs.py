@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from aegis_plan.cli.completing import runs
 from aegis_plan.cli.runfolder import all_runs, find_run, plan_of, runs_folder
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError
+from aegis_plan.report.visible import dumps
 
 if TYPE_CHECKING:
     from aegis_plan.plan.plan import Plan
@@ -48,7 +48,7 @@ def command(session: Session, run: str | None, site_file: Path | None, as_json: 
             }
         )
     if as_json:
-        click.echo(json.dumps({"format": 1, "runs": rows}, ensure_ascii=False, indent=2))
+        click.echo(dumps({"format": 1, "runs": rows}, indent=2))
         return
     out = session.console()
     if not rows:
@@ -79,7 +79,7 @@ def _show(session: Session, run: Path, as_json: bool) -> None:
         for name in ("rta", "rpa"):
             found = [one.seconds for one in result.achieved if one.objective == name and one.seconds is not None]
             data[name] = max(found, default=None)
-        click.echo(json.dumps({"format": 1, **data}, ensure_ascii=False, indent=2))
+        click.echo(dumps({"format": 1, **data}, indent=2))
         return
     out = session.console()
     out.print(f"Run {result.run}: {headline(plan)}\n", style="head", soft_wrap=True)

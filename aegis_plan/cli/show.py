@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -13,6 +12,7 @@ from aegis_plan.cli.reporting import one_on_output, report_options, write_report
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.cli.what_if import answers, show_answers, what_if_options
 from aegis_plan.errors import AegisError, UsageError
+from aegis_plan.report.visible import dumps
 
 if TYPE_CHECKING:
     from aegis_plan.plan.plan import Plan
@@ -91,7 +91,7 @@ def command(
     if found:
         if as_json:
             data = {name: answer.as_data() for name, answer in found.items()}
-            click.echo(json.dumps({"format": 1, "digest": digest, **data}, ensure_ascii=False))
+            click.echo(dumps({"format": 1, "digest": digest, **data}))
         else:
             show_answers(session, plan, found)
         return

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import EXIT_BREACH
+from aegis_plan.report.visible import dumps
 
 
 @click.command("status")
@@ -31,7 +30,7 @@ def command(session: Session, as_json: bool) -> int:
     plan = plan_from(loaded.documents, loaded.digest, Intent(kind="protect"), snapshot, version())
     posture = posture_of(loaded.documents, snapshot, plan)
     if as_json:
-        click.echo(json.dumps(as_data(posture), ensure_ascii=False, indent=2))
+        click.echo(dumps(as_data(posture), indent=2))
     else:
         show_posture(posture, session.console())
     return EXIT_BREACH if posture.breached else 0

@@ -7,22 +7,37 @@ import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 _GONE = (errno.EPIPE, errno.EIO)
 """The reader of a pipe ended, the terminal was closed."""
 
 
+_refused: list[OSError] = []
+"""Why output could not be written, by a full disk say; told once the command has ended, for it is not to stop there."""
+
+
 class _Raw(io.FileIO):
-    """A stream whose reader may go away; what is written after that is lost, as the reader wants it."""
+    """A stream whose reader may go away; what is written after that is lost, as the reader wants it. What is lost
+    otherwise is kept in mind."""
 
     def write(self, data) -> int:  # type: ignore[no-untyped-def]
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno in _GONE:
-                return memoryview(data).nbytes
-            raise
+            if isinstance(error, BlockingIOError):
+                raise
+            if error.errno not in _GONE and self.fileno() == 1:
+                _refused.append(error)
+            return memoryview(data).nbytes
+
+
+def lost() -> OSError | None:
+    """Why a part of standard output is lost, where its reader did not want that."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    return _refused[0] if _refused else None
 
 
 def steady() -> None:

@@ -3,14 +3,15 @@ nothing else."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from aegis_plan.cli.completing import rules
+from aegis_plan.cli.failure import MOST_SHOWN
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import EXIT_BREACH, EXIT_OK, AegisError, DocumentsError, Finding, Position, UsageError
+from aegis_plan.report.visible import dumps
 
 
 @click.command("validate")
@@ -48,8 +49,11 @@ def command(session: Session, path: Path | None, strict: bool, ignored: tuple[st
     from aegis_plan.report.finding import show
 
     out, lines = session.console(), _Lines()
-    for finding in findings:
+    shown = _gravest(findings)
+    for finding in shown:
         show(finding, lines.of(finding.position), out)
+    if len(shown) < len(findings):
+        out.print(f"And {len(findings) - len(shown)} more, none of them graver; --json has all.\n")
     documents = loaded.documents
     parts = [
         (len(documents.services), "service"),
@@ -76,6 +80,15 @@ def _known(ignored: tuple[str, ...]) -> None:
         if name not in IDS:
             hint = Nearest().hint(name, IDS)
             raise UsageError("rule-unknown", "lint has no such rule", f"no rule is called '{name}'", hint)
+
+
+def _gravest(findings: list[Finding]) -> list[Finding]:
+    """So many of them as anybody reads, in their order."""
+    if len(findings) <= MOST_SHOWN:
+        return findings
+    grave = {"error": 0, "breach": 0, "warning": 1, "note": 2}
+    places = sorted(range(len(findings)), key=lambda at: grave[findings[at].severity])[:MOST_SHOWN]
+    return [findings[at] for at in sorted(places)]
 
 
 class _Lines:
@@ -106,7 +119,7 @@ def _print(valid: bool, findings: list[dict[str, object]], left_out: int) -> Non
     for finding in findings:
         counts[str(finding["severity"])] += 1
     data = {"format": 1, "valid": valid, "counts": counts, "left_out": left_out, "findings": findings}
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    click.echo(dumps(data, indent=2))
 
 
 def _counted(parts: list[tuple[int, str]]) -> str:

@@ -14,7 +14,17 @@ KINDS = ("env", "file", "command")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORD = re.compile(r"[^\s\[\]{}\"',]+")
 _URL_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/@:?#]{0,256}:(?!\$\{)[^\s/@?#]{1,256}@")
-_PASSWORD = re.compile(r"(?i)(?:^|[\s?&;'\"])(?:pg|ssl)?(?:password|passwd)\s{0,9}=\s{0,9}['\"]?(?!\$\{)[^\s'\"&]")
+_PASSWORD = re.compile(
+    r"(?i)(?:^|[\s?&;'\"])(?:(?:pg|ssl)?(?:password|passwd)|accountkey|sharedaccess(?:key|signature))\s{0,9}=\s{0,9}['\"]?(?!\$\{)[^\s'\"&]"
+)
+_URL_TOKEN = re.compile(r"(?i)\bhttps?://(?!\$\{)[^\s/@?#\"']{1,256}@")
+"""Who asks over HTTP with a name alone asks with a token."""
+_URL_QUERY = re.compile(
+    r"(?i)[?&](?:access_?token|auth_?token|token|api_?key|client_?secret|secret|sig|signature)="
+    r"(?!\$\{)[^\s&\"'#]"
+)
+_BARE = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}://)?[^\w]*")
+"""What may stand beside a reference where the whole is a secret."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,26 @@ def references(text: str) -> tuple[Reference, ...]:
 
 
 def has_literal_password(text: str) -> bool:
-    """Whether a password is written out in a connection string or URL."""
-    return bool(("://" in text and _URL_PASSWORD.search(text)) or ("=" in text and _PASSWORD.search(text)))
+    """Whether a password, a key or a token is written out in a connection string or URL."""
+    text = _without_references(text)
+    if "://" in text and any(pattern.search(text) for pattern in (_URL_PASSWORD, _URL_TOKEN, _URL_QUERY)):
+        return True
+    return "=" in text and _PASSWORD.search(text) is not None
+
+
+def _without_references(text: str) -> str:
+    """The text with `${}` for each reference, and without any other `${`."""
+    if "${" not in text:
+        return text
+    try:
+        return "".join("${}" if isinstance(part, Reference) else part.replace("${", "$ {") for part in parse(text))
+    except ValueError:
+        return text
+
+
+def is_written_out(text: str) -> bool:
+    """Whether a text that is a secret as a whole holds more than references. Raises ValueError like `parse`."""
+    return any(isinstance(part, str) and not _BARE.fullmatch(part) for part in parse(text))
 
 
 def _reference(text: str, at: int) -> tuple[Reference, int]:

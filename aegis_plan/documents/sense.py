@@ -22,7 +22,12 @@ from aegis_plan.errors import AegisError
 _RECIPIENT = re.compile(r"age1[a-z0-9]{20,2000}")
 _MOST_CIRCLES = 20
 """Circles overlap, and breaking one breaks others: more at once tell nothing."""
-_SECRET_FIELDS = (("repositories", "*", "secret_key"),)
+_SECRET_FIELDS = (
+    ("repositories", "*", "secret_key"),
+    ("repositories", "*", "connection"),
+    ("channels", "*", "url"),
+)
+"""Values that are secrets as a whole; those of stores are known to the engines."""
 
 
 def problems(
@@ -60,8 +65,15 @@ def written_secrets(root: Node) -> Iterator[AegisError]:
             yield _literal(path, root)
     for pattern in _SECRET_FIELDS:
         for path, node in root.each(pattern):
-            if isinstance(node.value, str) and node.value and "${" not in node.value:
+            if isinstance(node.value, str) and _is_written_out(node.value):
                 yield _literal(path, root)
+
+
+def _is_written_out(text: str) -> bool:
+    try:
+        return secrets.is_written_out(text)
+    except ValueError:
+        return False  # a malformed reference was told already
 
 
 def _literal(path: Path, root: Node) -> AegisError:

@@ -44,13 +44,17 @@ def parse(data: bytes, file: str) -> list[Node]:
             "save the file as UTF-8",
             _count(data[: error.start].decode("utf-8"), file),
         ) from None
+    stands_for = _stand_ins(text)
+    if stands_for:
+        text = text.translate({ord(letter): other for other, letter in stands_for.items()})
+        data = text.encode()
     try:
-        return _Reader(file).documents(_fast(data))
+        return _Reader(file, stands_for).documents(_fast(data))
     except YAMLError as error:
         if "unexpected ':'" in str(getattr(error, "problem", "")) and len(data) <= SLOW_BYTES:
             # The fast parser follows YAML 1.1, where `{control: systemd:unit}` needs quotes. In YAML 1.2 it does not.
             try:
-                return _Reader(file).documents(_slow(text))
+                return _Reader(file, stands_for).documents(_slow(text))
             except YAMLError as second:
                 error = second
             except (ValueError, OverflowError):
@@ -74,8 +78,20 @@ def _slow(text: str) -> Callable[[], Any]:
 
 def _count(before: str, file: str) -> Position:
     """The place that follows the text."""
+    before = before.replace("\r\n", "\n").replace("\r", "\n")
     line = before.count("\n") + 1
     return Position(file, line, len(before) - (before.rfind("\n") + 1) + 1)
+
+
+def _stand_ins(text: str) -> dict[str, str]:
+    """What the parsers read instead of NEL, LS and PS, which break lines in YAML 1.1 alone: in YAML 1.2 and in every
+    editor they are letters, and a comment goes on behind one. Private letters that the text does not hold."""
+    found = [letter for letter in "\x85\u2028\u2029" if letter in text]
+    if not found:
+        return {}
+    held = set(text)
+    free = (chr(code) for code in range(0xF0000, 0xFFFFE) if chr(code) not in held)
+    return dict(zip(free, found, strict=False))
 
 
 _EXPLAINED = (
@@ -113,8 +129,9 @@ def _syntax(error: YAMLError, text: str, file: str) -> AegisError:
 class _Reader:
     """Builds nodes from the events of one file."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, stands_for: dict[str, str]) -> None:
         self.file = file
+        self.letters = {ord(other): letter for other, letter in stands_for.items()}
         self.anchors: dict[str, Node | None] = {}
         self.weight = 0
 
@@ -184,13 +201,16 @@ class _Reader:
         elif kind == "SequenceStartEvent":
             value = []
         else:
-            value = None if not now.style and now.value in _NULLS else now.value
+            value = None if not now.style and now.value in _NULLS else self.text(now.value)
             if value is not None and not value.isascii():
                 value.encode()  # half of a surrogate pair is a ValueError here, and nowhere later
         node = Node(value, self.file, line, column)
         if anchor is not None:
             self.anchors[anchor] = None if isinstance(value, dict | list) else node
         return node
+
+    def text(self, read: str) -> str:
+        return read.translate(self.letters) if self.letters else read
 
     def weigh(self, more: int, line: int, column: int) -> None:
         self.weight += more
@@ -224,7 +244,7 @@ class _Reader:
                 "write 'key: value'; put a text that begins with {, [ or * in quotes",
                 position,
             )
-        name = str(now.value)
+        name = self.text(str(now.value))
         if name == "<<" and not now.style:
             raise AegisError(
                 "yaml-merge-key",

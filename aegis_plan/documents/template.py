@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aegis_plan.documents.nearest import Nearest
+from aegis_plan.documents.secrets import KINDS
 from aegis_plan.documents.tree import Node, Path, dotted
 from aegis_plan.errors import AegisError
 
@@ -35,9 +36,11 @@ ALLOWED = (
     "Or", "Not", "Concat", "List", "Tuple",
 )  # fmt: skip
 """Parts of Jinja's language that can neither run away nor reach anything."""
-
+Piece: TypeAlias = tuple[str, bool]
+"""A part of a rendered text, and whether it stands in the document as it is."""
 
 _NAME = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+_OPENING = re.compile(r"\$\$\{|\$\{(?:" + "|".join(KINDS) + "):")
 _WORDS = {"and", "else", "if", "in", "is", "not", "or", "true", "false", "none", "True", "False", "None"}
 
 
@@ -91,7 +94,11 @@ def _rendered(text: str, values: Mapping[str, str], known: set[str], near: Neare
         # Names alone need no language: thousands of them are put in at once.
         for name in sorted(names - known):
             raise _undeclared(name, known, near)
-        return _bounded(rest, _NAME.sub(lambda found: values[found[1]], text)) if names <= set(values) else text
+        if not names <= set(values):
+            return text
+        # What is split by a pattern with one group is literal, name, literal, name, literal.
+        parts = _NAME.split(text)
+        return _bounded([(part if at % 2 == 0 else values[part], at % 2 == 0) for at, part in enumerate(parts)])
     if made > MOST_TEMPLATES:
         raise _refused(f"more than {MOST_TEMPLATES} different templates")
     from jinja2 import TemplateError
@@ -99,11 +106,11 @@ def _rendered(text: str, values: Mapping[str, str], known: set[str], near: Neare
     environment = _environment()
     try:
         tree = environment.parse(text)
-        literal = _checked(tree, known, near)
+        _checked(tree, known, near)
         if not _names(tree) <= set(values):
             # A variable without a value is told once, where it is declared.
             return text
-        rendered = environment.from_string(tree).render(values)
+        return _bounded(_pieces(tree, environment, values))
     except TemplateError as error:
         raise AegisError(
             "template-malformed",
@@ -113,13 +120,34 @@ def _rendered(text: str, values: Mapping[str, str], known: set[str], near: Neare
         ) from None
     except (RecursionError, MemoryError, SyntaxError, ValueError, TypeError, OverflowError):
         raise _refused("it is nested too deeply, or compares what cannot be compared") from None
-    return _bounded(literal, rendered)
 
 
-def _bounded(literal: str, rendered: str) -> str:
+def _pieces(tree: nodes.Template, environment: SandboxedEnvironment, values: Mapping[str, str]) -> list[Piece]:
+    """What a template gives, piece by piece."""
+    from jinja2 import nodes as kinds
+
+    # A letter that is in no value, and that no filter makes: what stands between two of it is no literal text.
+    held = set().union(
+        *(values[name] for name in _names(tree)),
+        *(node.value for node in tree.find_all(kinds.Const) if isinstance(node.value, str)),
+    )
+    mark = next(letter for letter in map(chr, range(0xF0000, 0xFFFFE)) if letter not in held)
+    literals = []
+    for node in tree.find_all(kinds.TemplateData):
+        literals.append(node.data)
+        node.data = mark
+    between = environment.from_string(tree).render(values).split(mark)
+    pieces: list[Piece] = [(between[0], False)]
+    for literal, value in zip(literals, between[1:], strict=True):
+        pieces += [(literal, True), (value, False)]
+    return pieces
+
+
+def _bounded(pieces: list[Piece]) -> str:
+    rendered = "".join(text for text, _ in pieces)
     if len(rendered) > LONGEST:
         raise _refused(f"what it gives is longer than {LONGEST} characters")
-    _keeps_references(literal, rendered)
+    _keeps_references(pieces, rendered)
     return rendered
 
 
@@ -152,9 +180,8 @@ def _environment() -> SandboxedEnvironment:
     return made
 
 
-def _checked(tree: nodes.Template, known: set[str], near: Nearest) -> str:
-    """The text of a template outside its braces. Raises AegisError for what a template may not hold."""
-    literal: list[str] = []
+def _checked(tree: nodes.Template, known: set[str], near: Nearest) -> None:
+    """Raises AegisError for what a template may not hold."""
     names: list[str] = []
     inside: list[tuple[Any, int]] = [(tree, 0)]
     while inside:
@@ -164,9 +191,7 @@ def _checked(tree: nodes.Template, known: set[str], near: Nearest) -> str:
             raise _refused("it is nested too deeply")
         if kind not in ALLOWED:
             raise _refused(f"a template chooses and joins texts, and has no place for '{_called(kind)}'")
-        if kind == "TemplateData":
-            literal.append(node.data)
-        elif kind == "Name":
+        if kind == "Name":
             names.append(node.name)
         elif kind == "Filter" and node.name not in FILTERS:
             raise _refused(f"'{node.name[:80]}' is none of the filters {', '.join(FILTERS)}")
@@ -175,7 +200,6 @@ def _checked(tree: nodes.Template, known: set[str], near: Nearest) -> str:
         inside.extend((child, depth + 1) for child in node.iter_child_nodes())
     for name in sorted(set(names) - known):
         raise _undeclared(name, known, near)
-    return "".join(literal)
 
 
 def _names(tree: nodes.Template) -> set[str]:
@@ -190,18 +214,26 @@ def _called(kind: str) -> str:
     )
 
 
-def _keeps_references(literal: str, rendered: str) -> None:
-    """A secret reference is written by who writes the document, never brought by a value: a reference may run a
-    program at a site."""
-    if "${command:" in literal:
+def _keeps_references(pieces: list[Piece], rendered: str) -> None:
+    """A secret reference is written by who writes the document, never brought by a value, not even in part: a
+    reference may run a program at a site. Each `${kind:` and each `$${` has to stand in one literal piece."""
+    if any(literal and "${command:" in text for text, literal in pieces):
         raise _refused("a reference to a command is written out, without variables")
-    if any(literal.count(mark) != rendered.count(mark) for mark in ("${", "$${")):
-        raise AegisError(
-            "template-makes-reference",
-            "a variable would bring a secret reference",
-            "a '${' may stand in the document only, not in the value of a variable",
-            "write the reference here, with the variable inside it where it has to: ${env:DB_{{ name }}}",
-        )
+    written: set[int] = set()
+    at = 0
+    for text, literal in pieces:
+        if literal:
+            written.update(at + found.start() for found in _OPENING.finditer(text))
+        at += len(text)
+    for found in re.finditer(r"\$\$?\{", rendered):
+        if found.start() not in written:
+            raise AegisError(
+                "template-makes-reference",
+                "a variable would bring a secret reference",
+                "a '${' and the kind and the colon behind it stand in the document only, not in the value of a "
+                "variable",
+                "write the reference here, with the variable behind its colon: ${env:DB_{{ name }}}",
+            )
 
 
 def _refused(why: str) -> AegisError:

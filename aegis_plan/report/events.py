@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from aegis_plan.clock import stamp
 from aegis_plan.plan.plan import Plan
 from aegis_plan.report.plan import counts, expected, summary
+from aegis_plan.report.visible import dumps
 
 VERSION = "1.0"
 """Of events. Minor: ignore what you do not know. Major: stop reading."""
@@ -19,7 +19,7 @@ DOCUMENT = "1.0"
 
 def line(kind: str, at: datetime, message: str, **data: Any) -> str:
     """One event."""
-    return json.dumps({"type": kind, "@timestamp": stamp(at), "@message": message, **data}, ensure_ascii=False)
+    return dumps({"type": kind, "@timestamp": stamp(at), "@message": message, **data})
 
 
 def version_line(tool: str, at: datetime) -> str:
@@ -56,4 +56,4 @@ def plan_events(plan: Plan, digest: str = "", answers: Mapping[str, Any] | None 
 def plan_document(plan: Plan, digest: str) -> str:
     """A saved plan as one JSON document."""
     body = {"format": 1, "format_version": DOCUMENT, "digest": digest, "plan": plan.model_dump(mode="json")}
-    return json.dumps(body, ensure_ascii=False)
+    return dumps(body)

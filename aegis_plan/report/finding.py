@@ -11,6 +11,7 @@ from rich.text import Text
 
 from aegis_plan.errors import Finding
 from aegis_plan.report.terminal import indented, letters
+from aegis_plan.report.visible import visible
 
 STYLES = {"error": "bad", "breach": "bad", "warning": "warn", "note": "quiet"}
 _TOKEN = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'|[^,\[\]{}#]*?(?=\s*(?:[,\[\]{}]|:(?:\s|$)|\s#|$))")
@@ -39,17 +40,19 @@ def show(finding: Finding, line: str, out: Console) -> None:
 
 
 def _show_line(line: str, number: int, column: int, severity: str, out: Console) -> None:
-    line = "".join(" " if letter == "\t" or not letter.isprintable() else letter for letter in line.rstrip())
+    line = line.rstrip()
     token = _TOKEN.match(line, column - 1)
     length = len(token.group()) if token is not None else 1
-    before, marked = line[: column - 1], line[column - 1 : column - 1 + max(1, length)]
+    before, marked = _plain(line[: column - 1]), _plain(line[column - 1 : column - 1 + max(1, length)])
+    rest = _plain(line[column - 1 :])
+    line = before + rest
     gutter = f"{number} | "
     room = max(20, out.width - len(gutter) - 2)
     if cell_len(line) > room:
         # A long line is shown around the mark.
         cut = max(0, len(before) - room // 4)
         before = ("..." if cut else "") + before[cut:]
-        line = before + line[column - 1 :]
+        line = before + rest
         while cell_len(line) > room:
             line = line[: max(1, len(line) - max(1, (cell_len(line) - room) // 2))]
         marked = marked[: max(1, len(line) - len(before))]
@@ -59,3 +62,8 @@ def _show_line(line: str, number: int, column: int, severity: str, out: Console)
     out.print(Text.assemble((f"  {gutter}", "quiet"), shown), soft_wrap=True)
     blank = " " * (len(gutter) - 2)
     out.print(Text.assemble((f"  {blank}| ", "quiet"), " " * offset, (marks, STYLES[severity])), soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """As it is shown: what has no letter of its own, as a blank."""
+    return "".join(letter if letter.isprintable() else " " for letter in visible(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aegis_plan.report.drawing import Drawing, DrawnNode
+from aegis_plan.report.visible import visible
 
 _SHAPES = {"service": "box", "store": "cylinder", "site": "house", "repository": "folder", "step": "box"}
 
@@ -44,5 +45,5 @@ def _node(node: DrawnNode) -> str:
 
 
 def _quoted(text: str) -> str:
-    safe = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    safe = visible(text, lines=True).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{safe}"'

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from aegis_plan.report.drawing import Drawing
+from aegis_plan.report.visible import dumps
 
 
 def graph_json(drawing: Drawing) -> str:
@@ -39,4 +38,4 @@ def graph_json(drawing: Drawing) -> str:
         "cycles": [list(circle) for circle in drawing.cycles],
         "notes": list(drawing.notes),
     }
-    return json.dumps(data, indent=2, ensure_ascii=False)
+    return dumps(data, indent=2)

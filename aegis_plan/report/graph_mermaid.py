@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aegis_plan.report.drawing import Drawing, DrawnNode
+from aegis_plan.report.visible import one_line
 
 _FORMS = {
     "service": ('["', '"]'),
@@ -16,7 +17,7 @@ _FORMS = {
 def graph_mermaid(drawing: Drawing) -> str:
     """One flow chart; names stand only in labels, so that no word of the language can be among them."""
     places = {node.id: f"n{number}" for number, node in enumerate(drawing.nodes)}
-    lines = ["flowchart LR", f"  %% {' '.join(drawing.title.split())}"]
+    lines = ["flowchart LR", f"  %% {' '.join(one_line(drawing.title).split())}"]
     for node in drawing.nodes:
         left, right = _FORMS[node.sort]
         lines.append(f"  {places[node.id]}{left}{_label(node)}{right}")
@@ -43,5 +44,5 @@ def _label(node: DrawnNode) -> str:
 
 def _safe(text: str) -> str:
     """Without what ends a label or begins markup."""
-    table = {"#": "#35;", "&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;", "\n": " "}
-    return "".join(table.get(letter, letter) for letter in text)
+    table = {"#": "#35;", "&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;", "`": "#96;"}
+    return "".join(table.get(letter, letter) for letter in one_line(text))

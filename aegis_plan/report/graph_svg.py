@@ -9,6 +9,7 @@ from html import escape
 from aegis_plan.documents.pieces import width as columns
 from aegis_plan.report.drawing import GATE, Drawing, DrawnEdge, DrawnNode
 from aegis_plan.report.layers import Placed, place
+from aegis_plan.report.visible import one_line
 
 _HEIGHT = 46
 _MARGIN = 24
@@ -210,4 +211,4 @@ def _line(kind: str, x: float, y: float, text: str) -> str:
 
 def _text(text: str) -> str:
     """As XML takes it: escaped, and without the characters that it forbids."""
-    return escape("".join(letter if letter >= " " else " " for letter in text))
+    return escape(one_line(text.replace("\t", " ")))

@@ -21,6 +21,7 @@ from aegis_plan.report.gantt import MOST, gantt
 from aegis_plan.report.gist import MEANINGS, VERDICTS, Gist, gist
 from aegis_plan.report.graph_plan import draw_plan, draw_plan_together
 from aegis_plan.report.graph_svg import graph_svg
+from aegis_plan.report.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -83,9 +84,15 @@ def _environment() -> Environment:
         loader=PackageLoader("aegis_plan.report", "templates"),
         autoescape=lambda name: name != "plan.css",
         undefined=StrictUndefined,
+        finalize=_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _harmless(value: Any) -> Any:
+    """Every text that the page shows; what this program made as a picture is none."""
+    return visible(value, lines=True) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _policy(styles: list[str]) -> str:

@@ -12,6 +12,7 @@ from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Forecast, Plan
 from aegis_plan.plan.step import Step
 from aegis_plan.report.gist import VERDICTS, Gist, gist
+from aegis_plan.report.visible import one_line, visible
 
 MOST = 65_000
 """Characters; GitHub takes 65,536 in a comment, and counts some twice."""
@@ -31,7 +32,7 @@ def plan_markdown(plan: Plan, digest: str, summary: str, command: str) -> str:
     head = f"{MARKER}\n## {plain(told.title)}\n\n**{plain(summary)}**\n\n{plain(told.asof)}\n"
     tail = f"\n<sub>Plan digest `{digest}`</sub>\n"
     if command and plan.steps and not plan.blocked:
-        tail = f"\nApply exactly this plan with:\n\n{_fenced(command, 'sh')}{tail}"
+        tail = f"\nApply exactly this plan with:\n\n{_fenced(visible(command), 'sh')}{tail}"
     # In the order in which they are given up last to first: what is short and grave stays longest.
     sections = [
         ("what it comes to", _short(told, plan)),
@@ -58,7 +59,7 @@ def plan_markdown(plan: Plan, digest: str, summary: str, command: str) -> str:
 
 def plain(text: str) -> str:
     """The text as it is, whatever Markdown, HTML, link or mention it looks like, on one line."""
-    shown = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    shown = " ".join(one_line(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     shown = _AT_BEGIN.sub(r"\1\\\2", _MARKS.sub(r"\\\1", shown))
     for mark, number in _AS_NUMBERS.items():
         # The marks before came from the text; those that this loop writes hold a '#' of their own.
@@ -175,7 +176,7 @@ def _details(plan: Plan, told: Gist) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(one_line(text).split())
 
 
 def _picture(plan: Plan) -> str:

@@ -59,9 +59,9 @@ def _one(one: Requirement, out: Console) -> None:
     if one.state == "missing" and one.severity != "breach":
         tail = f" (a {one.severity})"
     if one.detail or tail:
-        indented(out, Text(letters(out, f"{one.detail}{tail}".strip()), style="quiet"), _BY)
+        indented(out, Text(letters(out, f"{one.detail}{tail}".strip(), lines=True), style="quiet"), _BY)
     if one.hint:
-        indented(out, Text(letters(out, one.hint)), _BY)
+        indented(out, Text(letters(out, one.hint, lines=True)), _BY)
     for line in one.commands:
         out.print(Text(" " * _BY + letters(out, line)), soft_wrap=True)
 

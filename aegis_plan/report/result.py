@@ -63,7 +63,7 @@ def show_result(result: Result, out: Console) -> None:
             out.print(line.append(f": {letters(out, str(trouble.get('summary')))}"))
             for prefix, name in (("", "detail"), ("hint: ", "hint")):
                 if trouble.get(name):
-                    said = Text(letters(out, prefix + str(trouble[name])))
+                    said = Text(letters(out, prefix + str(trouble[name]), lines=True))
                     out.print(Padding(said, (0, 0, 0, 2), expand=False))
     for step_id, question in result.questions.items():
         out.print(Text(f"{step_id} ", style="name").append(letters(out, question)))

@@ -6,9 +6,12 @@ import os
 import sys
 from datetime import datetime, timedelta, tzinfo
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 from rich.theme import Theme
+
+from aegis_plan.report.visible import visible
 
 MAX_WIDTH = 110
 """Wider lines are harder to read, however wide the terminal is."""
@@ -32,7 +35,7 @@ _THEME = Theme(
 def console(*, color: bool = True, stderr: bool = False, width: int | None = None) -> Console:
     """A console on stdout or stderr; without colour it writes plain text only."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
+    made = Console(
         file=stream,
         theme=_THEME,
         no_color=not color,
@@ -43,6 +46,27 @@ def console(*, color: bool = True, stderr: bool = False, width: int | None = Non
         markup=False,
         width=width or _width(),
     )
+    made.push_render_hook(_Harmless())
+    return made
+
+
+class _Harmless(RenderHook):
+    """The net below `letters`: whatever is printed, no text of it commands the terminal."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Shown(one) for one in renderables]
+
+
+class _Shown:
+    def __init__(self, inner: ConsoleRenderable) -> None:
+        self.inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for part in console.render(self.inner, options):
+            if part.control or part.text.isprintable():
+                yield part
+            else:
+                yield Segment(visible(part.text, lines=True), part.style)
 
 
 def _width() -> int | None:
@@ -57,8 +81,9 @@ def is_ascii(out: Console) -> bool:
     return not (out.encoding or "").lower().replace("-", "").startswith("utf")
 
 
-def letters(out: Console, text: str) -> str:
-    """`text` in letters that the terminal has."""
+def letters(out: Console, text: str, *, lines: bool = False) -> str:
+    """`text` in letters that the terminal has and that command it nothing; with `lines` its line breaks stay."""
+    text = visible(text, lines=lines)
     if not is_ascii(out):
         return text
     table = {"─": "-", "·": "-", "…": "...", "→": "->", "✓": "ok", "✗": "x", "≤": "<=", "“": '"', "”": '"', "’": "'"}

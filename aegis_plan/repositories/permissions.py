@@ -20,6 +20,8 @@ from aegis_plan.requirement import Requirement, unverified
 _BACKUP = ("full", "incremental", "log", "stream")
 _TAG = '"00000000000000000000000000000000"'
 """The version mark of no object: a write on its condition is refused by a service that keeps conditions."""
+_FEWEST_INODES = 64
+"""A backup makes a handful of files; with less than that it ends in the midst."""
 _FIRST, _SECOND = b'{"aegis": "check"}\n', b'{"aegis": "check again"}\n'
 
 
@@ -54,7 +56,17 @@ class _Check:
 
     def all(self, write: bool) -> Iterator[Requirement]:
         if isinstance(self.declared, LocalRepository):
-            fine = yield from self._folder(Path(self.declared.path))
+            path = Path(self.declared.path)
+            try:
+                fine = yield from self._folder(path)
+            except OSError as error:
+                why = os.strerror(error.errno) if error.errno else "it cannot be looked at"
+                yield unverified(
+                    "repository-folder-denied", f"{self.site}: {path} can be read and written", f"{path}: {why}",
+                    self.subject, needed_for=(*_BACKUP, "restore"),
+                    hint="name a folder that the account of the site can look at",
+                )  # fmt: skip
+                return
             if not fine:
                 return
         listing = self._list()
@@ -192,8 +204,17 @@ class _Check:
         """Yields what is to say of the folder, and returns whether it can be used at all."""
         who = owner(os.geteuid())
         make = f"install -d -m 700 -o {shlex.quote(who)} {shlex.quote(str(path))}"
+        if path.is_symlink() and not path.exists():
+            yield self._one(
+                "repository-folder-missing", "missing", f"{path} is there or can be made", (*_BACKUP, "restore"),
+                detail=f"{path} is a link to {os.readlink(path)}, which is not there",
+                hint="make what the link names, mount the disk that it is on, or take the link away",
+            )  # fmt: skip
+            return False
         if not path.exists():
             above = path.parent
+            if above.is_dir():
+                yield from self._inodes(above)
             fine = above.is_dir() and os.access(above, os.W_OK | os.X_OK) and not read_only(above)
             detail = f"{above} is not there" if not above.is_dir() else f"{who} may not make a folder in {above}"
             yield self._one(
@@ -215,6 +236,8 @@ class _Check:
             (*_BACKUP, "restore"), detail=detail, commands=(f"chown {shlex.quote(who)} {shlex.quote(str(path))}",
             f"chmod 700 {shlex.quote(str(path))}"), hint="give the folder to the account of the site",
         )  # fmt: skip
+        if fine:
+            yield from self._inodes(path)
         if fine and found.st_mode & 0o077:
             yield self._one(
                 "repository-folder-open", "missing", f"nobody else can look into {path}", (), severity="note",
@@ -222,6 +245,17 @@ class _Check:
                 commands=(f"chmod 700 {shlex.quote(str(path))}",),
             )  # fmt: skip
         return fine
+
+    def _inodes(self, folder: Path) -> Iterator[Requirement]:
+        room = os.statvfs(folder)
+        # File systems that make inodes as they need them count none.
+        if room.f_files and room.f_favail < _FEWEST_INODES:
+            yield self._one(
+                "repository-full", "missing", f"there is room for files in {folder}", _BACKUP,
+                detail=f"the file system has {room.f_favail} inodes left: there may be room for bytes, and no file can "
+                "be made",
+                hint="remove files that nobody needs from it, or take a file system with more inodes",
+            )  # fmt: skip
 
 
 def policy(declared: S3Repository) -> dict[str, Any]:

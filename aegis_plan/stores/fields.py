@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 from aegis_plan.documents.model import Section, Store
 from aegis_plan.documents.nearest import meant
 from aegis_plan.documents.scalars import Duration
+from aegis_plan.documents.secrets import is_written_out
 
 Problem = tuple[tuple[str | int, ...], str, str]
 """Path within the store, message, hint."""
@@ -62,7 +63,11 @@ def control_problem(member: str, control: str | Control, own: str) -> Iterator[P
 
 def written_secret(member: str, field: str, value: str) -> Iterator[Problem]:
     """A secret that is written out instead of being named."""
-    if value and not value.startswith("${"):
+    try:
+        out = is_written_out(value)
+    except ValueError:
+        out = False  # a malformed reference is told for every text of the documents
+    if out:
         yield (
             ("members", member, "server", field),
             "a secret is written out",

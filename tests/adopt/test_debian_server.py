@@ -143,6 +143,10 @@ RIGHTS = {
         ("ALTER SYSTEM SET max_slot_wal_keep_size = -1;", "SELECT pg_reload_conf();"),
         "slot-without-limit",
     ),
+    "small": (
+        ("ALTER SYSTEM SET max_slot_wal_keep_size = '31MB';", "SELECT pg_reload_conf();"),
+        "slot-limit-too-small",
+    ),
 }
 
 
@@ -251,3 +255,19 @@ def test_its_host_has_another_size_and_place(rig: Rig) -> None:
     }
     other = host(declared, Seen(150000, "/another/place", size=1, tablespaces={}), "beside", "x")
     assert {one.code for one in other if one.state != "ok"} == {"data-directory-differs"}
+
+
+def test_a_slot_that_was_lost(rig: Rig) -> None:
+    rig.it.ok("apply", "-y")
+    rig.sql("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB';", "SELECT pg_reload_conf();")
+    for _ in range(3):
+        rig.sql("CREATE TABLE IF NOT EXISTS lost (n int);", "INSERT INTO lost VALUES (1);", "SELECT pg_switch_wal();")
+        rig.sql("CHECKPOINT;")
+    assert rig.it.server.psql("SELECT DISTINCT wal_status FROM pg_replication_slots;", database="postgres") == "lost"
+    said = {one.code: one for one in rig.found() if one.state == "missing"}
+    assert {"slot-limit-too-small", "slot-lost"} <= set(said)
+    rig.mend(said["slot-limit-too-small"])
+    assert rig.open() == {}, "what the next backup mends is in the way of nothing"
+    assert "slot-lost" in {one.code for one in rig.found() if one.state == "missing"}
+    rig.it.ok("apply", "-y")
+    assert "slot-lost" not in {one.code for one in rig.found() if one.state == "missing"}

@@ -172,3 +172,18 @@ def test_completion(shell: str) -> None:
 def test_colours_only_where_wanted() -> None:
     for environment in ({"NO_COLOR": "1", "FORCE_COLOR": ""}, {}):
         assert "\x1b[" not in aegis("plam", **environment).stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+@pytest.mark.parametrize("arguments", [["validate", "plans/aegis"], ["validate", "plans/aegis", "--json"], ["--help"]])
+def test_output_that_cannot_be_written_is_told_and_no_success(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*AEGIS, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            cwd=Path(__file__).parent.parent.parent,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error[output-lost]: ")
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "internal-error" not in done.stderr

@@ -117,3 +117,24 @@ def test_several_systems_are_not_read_as_one(
     assert "systems-several" in (told := capsys.readouterr().err)
     assert "plans/aegis" in told
     assert main(["validate", "plans/aegis-clean"]) == 0
+
+
+def test_of_very_many_findings_the_gravest_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    roles = "".join(f"  r{number}: {{}}\n" for number in range(150))
+    late = "scenarios: {fire: {disruption: site, expect: {rto: 8h}}}\n"
+    (tmp_path / "a.yaml").write_text(f"{GOOD}team:\n{roles}{late}")
+    assert main(["validate", str(tmp_path), "--json"]) == 3
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    assert main(["validate", str(tmp_path)]) == 3
+    shown = capsys.readouterr().out
+    assert shown.count("\n  --> ") == 200
+    assert shown.count("breach[") == counts["breach"] == 1
+    assert f"And {sum(counts.values()) - 200} more, none of them graver; --json has all.\n" in shown
+
+
+def test_of_very_many_problems_the_first_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD + "team:\n" + "".join(f"  r{at}: {{x: 1}}\n" for at in range(250)))
+    assert main(["validate", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("error[field-unknown]") == 200
+    assert said.endswith("And 50 more; 'aegis validate --json' has all.\n250 problems found.\n")

@@ -171,3 +171,24 @@ def test_heavy_libraries_are_not_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(PLAN)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85"])
+def test_lines_are_those_of_an_editor(letter: str, tmp_path: Path) -> None:
+    wrong = (
+        f'aegis: v1\nsystem: {{name: a}}\nscenarios: {{f: {{disruption: site, description: "x{letter}y"}}}}\n'
+        f"# a comment{letter}tiers: no\r\n# more\rsites: {{a: {{role: fulll}}}}\n"
+    )
+    (tmp_path / "a.yaml").write_bytes(wrong.encode())
+    with pytest.raises(DocumentsError) as caught:
+        load(tmp_path)
+    # The comment is one comment, however it goes on.
+    assert [(one.code, one.position.line, one.position.column) for one in caught.value.problems if one.position] == [
+        ("value-invalid", 6, 19)
+    ]
+    (tmp_path / "a.yaml").write_bytes(wrong.replace("fulll", "primary").encode())
+    assert load(tmp_path).documents.scenarios["f"].description == f"x{letter}y"
+    (tmp_path / "a.yaml").write_bytes(f"aegis: v1\r# {letter}\r\nsystem: [\x01".encode())
+    with pytest.raises(DocumentsError) as caught:
+        load(tmp_path)
+    assert str(caught.value.problems[0].position) == f"{tmp_path}/a.yaml:3:10"

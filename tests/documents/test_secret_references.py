@@ -76,6 +76,11 @@ def test_a_reference_reads_back(words: list[str]) -> None:
         "sslpassword=x",
         "PGPASSWORD=x",
         "https://h/?password=x",
+        "password=$${x}",
+        "https://ghp_x@h/",
+        "https://h/x?a=${env:A}&api_key=x",
+        "https://h/c?sv=2024&sig=x",
+        "AccountName=a;AccountKey=x",
     ],
 )
 def test_written_passwords_are_seen(text: str) -> None:
@@ -93,6 +98,9 @@ def test_written_passwords_are_seen(text: str) -> None:
         "http://h:80/a@b",
         "passfile=/x",
         "no password",
+        "https://${env:U}@h/",
+        "https://${env:U}:${env:P}@h/?token=${env:T}",
+        "https://h/?page_token_size=3&tokens=4",
         "https://h/path:x@y",
         "a://" * 10000,
         "password " * 10000,

@@ -105,6 +105,44 @@ def test_a_value_brings_no_secret_reference(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${{{ zone }}}", "command:[id]"),
+        ("${{{ zone }}:[id]}", "command"),
+        ("${comm{{ zone }}", "and:[id]}"),
+        ("${command{{ zone }}[id]}", ":"),
+        ("${{{ zone }}command:[id]}", ""),
+        ("${env{{ zone }}X}", ":"),
+        ("${{ '{' }}{{ zone | lower }}", "COMMAND:[id]}"),
+        ("${{ '{' ~ zone }}", "command:[id]}"),
+        ("${{ '{comm' ~ zone }}", "and:[id]}"),
+        ("{{ '$' }}{{ zone }}{env:X}", ""),
+        ("${comm{{ zone if zone is defined }}", "and:[id]}"),
+        ("{{ zone }}${env:X}", "$"),
+        ("x${{ '{' ~ zone }}y", "command:[\U000f0000\U000f0001]}"),
+        ("$\U000f0000{{ '' }}${{ '{' ~ zone | trim }}", "command:[id]}"),
+        ("{{ zone }}${env:X}", "x$"),
+    ],
+)
+def test_no_part_of_what_opens_a_reference_comes_from_a_value(folder: Path, text: str, value: str) -> None:
+    for source in ({"options": {"zone": value}}, {"environment": {"zone": value}}):
+        assert codes(folder, CHECKED % text, **source) == ["template-makes-reference"]
+
+
+@pytest.mark.parametrize(
+    ("text", "gives"),
+    [
+        ("${env:A_{{ zone }}} and ${file:/{{ zone | upper }}/x}", "${env:A_one} and ${file:/ONE/x}"),
+        ("{{ zone }} $${x} {{ zone | upper }} ${env:B}", "one $${x} ONE ${env:B}"),
+        ("{{ zone | upper }}", "ONE"),
+        ("a{{ zone | upper }}{{ zone }}b", "aONEoneb"),
+    ],
+)
+def test_a_reference_may_hold_a_value_behind_its_colon(folder: Path, text: str, gives: str) -> None:
+    assert command(loaded(folder, CHECKED % text)) == gives
+
+
 def test_a_value_is_never_rendered_itself(folder: Path) -> None:
     text = CHECKED.replace("[x,", "[&a ") % "{{ zone }}"
     text = text.replace('"]}}', '", *a]}}')

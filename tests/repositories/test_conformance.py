@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +124,45 @@ def test_a_folder_that_will_be_made(tmp_path: Path) -> None:
     assert exit_code(found) == 0
     assert not path.exists()
     assert exit_code(permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=True)) == 0
+
+
+def test_a_folder_that_is_a_link_to_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "repository"
+    path.symlink_to(tmp_path / "gone")
+    declared = LocalDeclared(kind="local", site="seoul", path=str(path))
+    found = permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=False)
+    assert [(one.code, one.state) for one in found] == [("repository-folder-missing", "missing")]
+    assert f"a link to {tmp_path}/gone, which is not there" in found[0].detail
+    (tmp_path / "gone").mkdir(mode=0o700)
+    assert exit_code(permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=False)) == 0
+
+
+def test_a_folder_whose_name_no_system_takes(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 300)
+    declared = LocalDeclared(kind="local", site="seoul", path=str(path))
+    found = permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=False)
+    assert [(one.code, one.state) for one in found] == [("repository-folder-denied", "could_not_verify")]
+    assert "File name too long" in found[0].detail
+    assert exit_code(found) == 1
+
+
+@pytest.fixture
+def without_inodes(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir(mode=0o700)
+    options = "size=1m,nr_inodes=20,mode=700"
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("only root may mount a file system of few inodes")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_without_inodes(without_inodes: Path) -> None:
+    for path in (without_inodes, without_inodes / "repository"):
+        declared = LocalDeclared(kind="local", site="seoul", path=str(path))
+        found = permissions(LocalRepository("folder", path), declared, "aegis", "seoul", write=False)
+        assert ("repository-full", "missing") in [(one.code, one.state) for one in found], path
+        assert exit_code(found) == 3

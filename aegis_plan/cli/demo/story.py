@@ -141,7 +141,7 @@ class Story:
         self.out.print()
         self.out.print(Text(letters(self.out, line + "─" * max(0, width - len(line))), style="cyan"))
         if text:
-            self.out.print(letters(self.out, text))
+            self.out.print(letters(self.out, text, lines=True))
 
     def aegis(self, *arguments: str) -> None:
         """Runs one of the product's commands in the demo's folder and shows it with its output.

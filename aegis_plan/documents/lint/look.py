@@ -82,16 +82,16 @@ def _unmatched(
     documents: Documents, root: Node, used: set[tuple[str, str]], subjects: dict[str, list[str]]
 ) -> Iterator[Finding]:
     near = Nearest()
-    rules = sorted(rule.id for rule in RULES)
+    rules = tuple(sorted(rule.id for rule in RULES))
     for name, accepted in documents.accepted.items():
+        known = tuple(sorted(subjects.get(name, [])))
         for subject in accepted:
             if (name, subject) in used:
                 continue
-            known = subjects.get(name, [])
             if name not in rules:
                 detail, hint = f"no rule is called '{name}'", near.hint(name, rules)
             elif known:
-                detail, hint = f"'{name}' finds nothing at '{subject}'", near.hint(subject, sorted(known))
+                detail, hint = f"'{name}' finds nothing at '{subject}'", near.hint(subject, known)
             else:
                 detail, hint = f"'{name}' finds nothing any more", "take the line out: what it accepted is mended"
             yield Finding(

@@ -124,13 +124,14 @@ class Server:
             " (SELECT setting::bigint FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),"
             " current_setting('summarize_wal', true), current_setting('data_checksums'),"
             " current_setting('wal_log_hints'), host(inet_client_addr()),"
-            " (SELECT count(*) FROM pg_replication_slots)"
+            " (SELECT count(*) FROM pg_replication_slots),"
+            " (SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size')"
             " FROM pg_roles WHERE rolname = current_user",
             self.where,
         )[0]
         names = (
             "version", "replica", "super", "attribute", "wal_level", "senders", "slots", "keep", "summarize",
-            "checksums", "hints", "client", "slots_used",
+            "checksums", "hints", "client", "slots_used", "segment",
         )  # fmt: skip
         said = dict(zip(names, row, strict=True))
         self.seen.version = said["version"]
@@ -206,6 +207,25 @@ class Server:
             hint="choose what the disk can spare; or accept it with backup.log.accept_unlimited_slot: true",
             sql=(f"ALTER SYSTEM SET max_slot_wal_keep_size = '{_LIMIT}';",), effect="reload",
         )  # fmt: skip
+        least = 2 * said["segment"] // 2**20
+        if said["keep"] != -1:
+            self.need(
+                "slot-limit-too-small", said["keep"] >= least, "max_slot_wal_keep_size holds two segments of the log",
+                "log", "stream",
+                detail=f"it is {said['keep']} MB, and a segment has {least // 2} MB: the slot is lost with the next "
+                "checkpoints, and the log gets a hole",
+                hint="choose what the disk can spare",
+                sql=(f"ALTER SYSTEM SET max_slot_wal_keep_size = '{_LIMIT}';",), effect="reload",
+            )  # fmt: skip
+        if slot is not None:
+            self.need(
+                "slot-lost", slot.wal_status != "lost", f"the slot {name} still has its log", "log", "stream",
+                severity="warning",  # the next backup mends it, and must not wait for this
+                detail="the server gave up log that the slot had to keep: what was not archived is missing, and "
+                "nothing is archived until the slot is made anew",
+                hint="'aegis plan' and 'aegis apply' make the slot anew and take a full, from which the log is whole "
+                "again; then raise max_slot_wal_keep_size, or archive more often",
+            )  # fmt: skip
 
     def _incremental(self, said: dict[str, Any]) -> None:
         covered = said["checksums"] == "on" or said["hints"] == "on"
