@@ -127,7 +127,7 @@ def test_of_very_many_findings_the_gravest_are_shown(tmp_path: Path, capsys: pyt
     counts = json.loads(capsys.readouterr().out)["counts"]
     assert main(["validate", str(tmp_path)]) == 3
     shown = capsys.readouterr().out
-    assert shown.count("\n  --> ") == 200
+    assert shown.count("\n  -->") == 200
     assert shown.count("breach[") == counts["breach"] == 1
     assert f"And {sum(counts.values()) - 200} more, none of them graver; --json has all.\n" in shown
 
