@@ -58,7 +58,8 @@ def unreachable(snapshot: Snapshot) -> tuple[PlanFinding, ...]:
             code="site-unreachable",
             summary="a site does not answer",
             detail=f"{name}: {look.reason}",
-            hint="what runs there is unknown to this plan",
+            hint="what runs there is unknown to this plan; plan on a host that reaches it, or make this host a site "
+            "with 'aegis keys new SITE'",
             subject=name,
         )
         for name, look in sorted(snapshot.sites.items())
