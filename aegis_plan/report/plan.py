@@ -248,4 +248,6 @@ def summary(plan: Plan) -> str:
     length = f"{unknown} step{'s' if unknown != 1 else ''} of unknown length"
     if unknown == len(plan.steps):
         return f"{text} How long it takes is not known yet."
+    if unknown and seconds < 1:
+        return f"{text} How long it takes is not known: {length}."
     return f"{text} At least {span(seconds)}: {length}." if unknown else f"{text} Expected {span(seconds)}."
