@@ -25,8 +25,8 @@ _LETTERS = {
 }
 _ALONE = {"i": "*", "F": "off", "l": "on"}
 """Letters without a value, and what they stand for."""
-_OWN = ("config_file", "data_directory")
-"""What is declared by other fields, or given by pg_ctl itself."""
+_OWN = ("config_file", "data_directory", "external_pid_file")
+"""What is declared by other fields, given by pg_ctl itself, or only there for who starts it."""
 
 
 def parse(words: Iterable[str]) -> dict[str, str]:
