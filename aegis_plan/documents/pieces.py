@@ -11,6 +11,7 @@ from unicodedata import combining, east_asian_width
 
 from ruamel.yaml.error import YAMLError
 
+from aegis_plan.documents.source import stand_ins
 from aegis_plan.errors import AegisError, Position
 
 _KINDS = {
@@ -59,7 +60,7 @@ def pieces(text: str, file: str) -> Iterator[Piece]:
     Raises AegisError `format-refused` where something stands between the tokens that is neither space nor comment."""
     here = line = gap = 0
     breaks = 1
-    for token in _tokens(text):
+    for token in _tokens(text, file):
         name = type(token).__name__
         kind = _KINDS.get(name, "")
         if not kind and name != "StreamEndToken":
@@ -109,18 +110,28 @@ def column(text: str, index: int) -> int:
     return width(text[text.rfind("\n", 0, index) + 1 : index])
 
 
-def _tokens(text: str) -> Iterator[Any]:
+def _tokens(text: str, file: str) -> Iterator[Any]:
     """The fast scanner's tokens, or those of the slow one, which knows that `{unit: systemd:name}` is YAML 1.2."""
     from ruamel.yaml import YAML
     from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # handed on from the C module unannounced
 
+    text = text.translate({ord(letter): other for other, letter in stand_ins(text).items()})
     try:
         parser = CParser(text.encode())
         found = []
         while (token := parser.get_token()) is not None:
             found.append(token)
     except YAMLError:
-        return iter(YAML(typ="safe", pure=True).scan(text))
+        try:
+            return iter(list(YAML(typ="safe", pure=True).scan(text)))
+        except YAMLError:
+            raise AegisError(
+                "format-refused",
+                "a document cannot be formatted without changing it",
+                f"{file} can be read, and its parts cannot be told apart",
+                "the file was left as it was; write what is unusual in it in a simpler form",
+                Position(file, 1, 1),
+            ) from None
     return iter(found)
 
 

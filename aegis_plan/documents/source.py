@@ -44,7 +44,7 @@ def parse(data: bytes, file: str) -> list[Node]:
             "save the file as UTF-8",
             _count(data[: error.start].decode("utf-8"), file),
         ) from None
-    stands_for = _stand_ins(text)
+    stands_for = stand_ins(text)
     if stands_for:
         text = text.translate({ord(letter): other for other, letter in stands_for.items()})
         data = text.encode()
@@ -83,7 +83,7 @@ def _count(before: str, file: str) -> Position:
     return Position(file, line, len(before) - (before.rfind("\n") + 1) + 1)
 
 
-def _stand_ins(text: str) -> dict[str, str]:
+def stand_ins(text: str) -> dict[str, str]:
     """What the parsers read instead of NEL, LS and PS, which break lines in YAML 1.1 alone: in YAML 1.2 and in every
     editor they are letters, and a comment goes on behind one. Private letters that the text does not hold."""
     found = [letter for letter in "\x85\u2028\u2029" if letter in text]
