@@ -59,7 +59,8 @@ def _included(folder: Path, data: bytes, ids: tuple[int, int] | None) -> None:
     """A server does not start where a folder that its configuration includes is missing, and a set holds no empty
     ones."""
     for name in re.findall(rb"(?mi)^\s*include_dir\s*=?\s*'([^']+)'", data):
-        inside = folder / os.fsdecode(name)
+        # Only what lies within: a way up and out would make a folder beside, where nothing of ours belongs.
+        inside = Path(os.path.normpath(folder / os.fsdecode(name)))
         if inside.is_relative_to(folder) and not os.path.lexists(inside):
             inside.mkdir(mode=0o700, parents=True)
             if ids:
