@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import subprocess
 from collections.abc import Iterable
 from typing import Any
 
@@ -169,6 +170,7 @@ def _program(context: Context, name: str, words: list[str], run_as: str | None) 
     except AegisError as error:
         return unverified("program-missing", f"{name}: the program can be run", error, subject)
     summary = f"{name}: {program} can be run" + (f" as {run_as}" if run_as else "")
+    entry: pwd.struct_passwd | None = None
     if run_as is not None:
         try:
             entry = pwd.getpwnam(run_as)
@@ -184,12 +186,21 @@ def _program(context: Context, name: str, words: list[str], run_as: str | None) 
                 hint="run the site's programs as that user or as root",
             )  # fmt: skip
     there = shutil.which(program)
+    if there and entry is not None and os.geteuid() == 0 and entry.pw_uid != 0:
+        # What root may run, another account may not.
+        may = subprocess.run(
+            ["test", "-x", there], user=entry.pw_uid, group=entry.pw_gid,
+            extra_groups=os.getgrouplist(entry.pw_name, entry.pw_gid), stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        there = there if may.returncode == 0 else None
     where = "in the PATH of the site" if "/" not in program else "at the site"
     return Requirement(
         code="program-missing",
         state="ok" if there else "missing",
         summary=summary,
         subject=subject,
-        detail="" if there else f"there is no such program {where}, or it is not executable",
+        detail=""
+        if there
+        else f"there is no such program {where}, or it is not executable" + (f" for {run_as}" if run_as else ""),
         hint="" if there else "install it, or correct the command",
     )
