@@ -17,6 +17,7 @@ def rewrite(path: Path, before: bytes, after: bytes) -> None:
     Raises AegisError `file-not-written`, and `file-changed` when the file no longer holds `before`."""
     target = Path(os.path.realpath(path))
     beside: str | None = None
+    replaced = False
     try:
         # A rename would succeed on a file that its owner protected from writing.
         if not os.access(target, os.W_OK):
@@ -36,7 +37,7 @@ def rewrite(path: Path, before: bytes, after: bytes) -> None:
                 "save it, then run the command again",
             )
         os.replace(beside, target)
-        beside = None
+        beside, replaced = None, True
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -47,7 +48,7 @@ def rewrite(path: Path, before: bytes, after: bytes) -> None:
             "file-not-written",
             "a file cannot be written",
             f"{path}: {error.strerror}",
-            "the file is as it was",
+            "it was replaced, and a power cut may take that back" if replaced else "the file is as it was",
         ) from None
     finally:
         if beside is not None:

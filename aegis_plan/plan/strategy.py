@@ -14,8 +14,6 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask, Candidate, Recipe, StoreSpec, Target
 from aegis_plan.stores.specs import spec
 
-STRATEGIES = ("restore", "failover", "partial", "auto")
-
 
 @dataclass(frozen=True)
 class Wish:
