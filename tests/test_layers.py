@@ -60,11 +60,11 @@ ALLOWED: dict[str, set[str]] = {
 }
 CLIENTS = {
     "psycopg": ("stores/postgresql/", "cli/demo/"),
-    "boto3": ("repositories/s3.py",),
-    "botocore": ("repositories/s3.py", "repositories/s3errors.py"),
-    "neo4j": ("stores/neo4j/",),
-    "pymilvus": ("stores/milvus/",),
-    "azure": ("repositories/azure.py",),
+    "boto3": ("repositories/s3.py", "cli/demo/"),
+    "botocore": ("repositories/s3.py", "repositories/s3errors.py", "cli/demo/"),
+    "neo4j": ("stores/neo4j/", "cli/demo/"),
+    "pymilvus": ("stores/milvus/", "cli/demo/"),
+    "azure": ("repositories/azure.py", "cli/demo/"),
 }
 # What decides by its arguments alone: folders end with a slash. Every `spec.py` is pure as well.
 PURE = (
