@@ -64,7 +64,13 @@ CLIENTS = {
     "botocore": ("repositories/s3.py", "repositories/s3errors.py", "cli/demo/"),
     "neo4j": ("stores/neo4j/", "cli/demo/"),
     "pymilvus": ("stores/milvus/", "cli/demo/"),
-    "azure": ("repositories/azure.py", "cli/demo/"),
+    "azure": (
+        "repositories/azure.py",
+        "repositories/azureconnect.py",
+        "repositories/azureerrors.py",
+        "repositories/blocks.py",
+        "cli/demo/",
+    ),
 }
 # What decides by its arguments alone: folders end with a slash. Every `spec.py` is pure as well.
 PURE = (
