@@ -155,7 +155,7 @@ def make_plan(world: World, intent: Intent) -> Plan:
             f"--failed-at gives {intent.failed_at}",
             "give the moment at which it broke, or leave it out where nobody knows it",
         )
-    snapshot = world.observe(intent.stores or None, intent.sites_down)
+    snapshot = world.observe(intent.stores or None, intent.sites_down, intent.beside)
     return plan_from(world.documents, world.digest, intent, snapshot, version())
 
 

@@ -176,7 +176,9 @@ class World:
         names = self.documents.state.mirrors if self.documents.state else ()
         return [found for name in names if not isinstance(found := self.repositories[name], AegisError)]
 
-    def observe(self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = ()) -> Snapshot:
+    def observe(
+        self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = (), beside: str = ""
+    ) -> Snapshot:
         """Looks at the world and writes nothing; what a site remembers of catalogs it learns from its own jobs."""
         from aegis_plan.observe.look import observe
 
@@ -192,6 +194,7 @@ class World:
             durations=self.durations(),
             stores=stores,
             sites_down=sites_down,
+            beside=beside,
         )
 
     def written(self) -> dict[str, dict[str, tuple[str, ...]]]:

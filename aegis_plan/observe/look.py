@@ -45,9 +45,11 @@ def observe(
     durations: Sequence[PastDuration] = (),
     stores: Iterable[str] | None = None,
     sites_down: Iterable[str] = (),
+    beside: str = "",
     limit: float = LIMIT,
 ) -> Snapshot:
-    """The world as it is now. Sites in `sites_down` are not asked, and what is there counts as unreachable.
+    """The world as it is now. Sites in `sites_down` are not asked, and what is there counts as unreachable. `beside` is
+    a folder to which a restore is asked for; where a driver can see it, its look tells of it.
 
     Never raises for what cannot be reached: that is part of the picture."""
     names = tuple(documents.stores) if stores is None else tuple(dict.fromkeys(stores))
@@ -60,7 +62,8 @@ def observe(
         used = declared.backup.repositories if declared.backup is not None else ()
         along = (f"stores/{store}", *(f"repositories/{name}" for name in used), "sites/*")
         for member, where in declared.members.items():
-            looks.ask("store", f"{store}/{member}", where.site, "look-store", {"store": store, "member": member}, along)
+            asked = {"store": store, "member": member, **({"beside": beside} if beside else {})}
+            looks.ask("store", f"{store}/{member}", where.site, "look-store", asked, along)
     for service, running in documents.services.items():
         site = next((site for site in running.runs_at if site not in down), None) or next(iter(documents.sites), "")
         if running.health is not None and site:
