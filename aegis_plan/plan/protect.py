@@ -11,6 +11,7 @@ from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
+from aegis_plan.stores.copies import copies
 from aegis_plan.stores.specs import spec
 
 
@@ -28,7 +29,9 @@ def plan_protection(
         engine = spec(ask.store.engine)
         recipe = engine.protect(ask)
         if engine.built:
-            steps.extend(recipe.steps)
+            more, lacking = copies(ask)
+            steps.extend((*recipe.steps, *more))
+            findings.extend(lacking)
         elif ask.store.backup is not None:
             findings.append(left_out(ask.name, engine.engine, recipe.steps))
         findings.extend(recipe.findings)
