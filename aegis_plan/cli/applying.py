@@ -97,6 +97,8 @@ def fresh_look(world: World, plan: Plan, digest: str, break_glass: str = "") -> 
     except StaleError as error:
         applied = error
     snapshot = world.observe(plan.intent.stores or None, plan.intent.sites_down)
+    # The files are those of the plan: what it publishes was looked at with it.
+    snapshot = snapshot.model_copy(update={"working": plan.snapshot.working})
     drifts = stale(plan, snapshot)
     if not drifts and applied is None:
         return snapshot
@@ -186,7 +188,7 @@ class Telling:
 def sealer(world: World) -> Callable[[int, bytes], bytes]:
     """Seals journal lines to everybody who may read backups, so that a run can be read in the disaster too. Each line
     is an age file of its own, which the plain `age` tool opens."""
-    import pyrage
+    from aegis_plan.sealing.letters import seal
 
     sealing = world.documents.sealing
     if sealing is None:
@@ -196,12 +198,7 @@ def sealer(world: World) -> Callable[[int, bytes], bytes]:
             "there is no section 'sealing'",
             "'aegis keys new SITE' makes keys and prints the section",
         )
-    names = dict.fromkeys([*sealing.recipients, sealing.recovery_recipient, *sealing.host_recipients.values()])
-    recipients = [
-        pyrage.ssh.Recipient.from_str(name) if name.startswith("ssh-") else pyrage.x25519.Recipient.from_str(name)
-        for name in names
-    ]
-    return lambda _number, line: bytes(pyrage.encrypt(line, recipients))
+    return lambda _number, line: seal(line, sealing)
 
 
 def carry_out(

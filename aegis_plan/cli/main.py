@@ -49,6 +49,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "unlock": "Take a lease from an owner that is gone.",
         "backup": "Take a backup now.",
         "restore": "Bring a store back.",
+        "publish": "Put the documents, signed and sealed, into the repositories.",
     },
     "Look": {
         "status": "How protected everything is now.",

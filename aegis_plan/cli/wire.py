@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aegis_plan.cli.documents import documents_folder
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from aegis_plan.dispatch.local import LocalDispatcher
     from aegis_plan.documents.load import Loaded
     from aegis_plan.documents.model import Documents
-    from aegis_plan.observe.snapshot import PastDuration, Snapshot
+    from aegis_plan.observe.snapshot import PastDuration, Snapshot, WorkingCopy
     from aegis_plan.repositories.contract import Repository
     from aegis_plan.site.secrets import Resolver
     from aegis_plan.site.sitefile import SiteFile
@@ -105,10 +106,12 @@ def site_here(documents: Documents) -> Here | None:
 class World:
     """All that commands reach of the world for one set of documents."""
 
-    def __init__(self, documents: Documents, digest: str) -> None:
+    def __init__(self, documents: Documents, digest: str, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """`files` are the documents as they were read, where they were."""
         self.documents = documents
         self.digest = digest
         self.clock = SystemClock()
+        self._files = files
 
     @cached_property
     def here(self) -> Here:
@@ -181,7 +184,7 @@ class World:
         from aegis_plan.observe.look import observe
 
         here = site_here(self.documents)
-        return observe(
+        seen = observe(
             self.documents,
             self.dispatcher,
             self.repositories,
@@ -193,6 +196,20 @@ class World:
             stores=stores,
             sites_down=sites_down,
         )
+        return seen.model_copy(update={"working": self.working()}) if self._files else seen
+
+    def working(self) -> WorkingCopy | None:
+        """The documents as files; None where they come from a plan."""
+        import base64
+
+        from aegis_plan.documents.bundle import pack, revision
+        from aegis_plan.observe.snapshot import WorkingCopy
+
+        if not self._files:
+            return None
+        values = {name: one.default for name, one in self.documents.variables.items() if one.default is not None}
+        archive = base64.b64encode(pack(self._files)).decode()
+        return WorkingCopy(revision=revision(self._files, values), archive=archive, variables=values)
 
     def written(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """The newest records that sites of this host wrote, by store: one that is gone was taken away."""
@@ -239,9 +256,9 @@ class World:
 
 
 @contextmanager
-def world(documents: Documents, digest: str) -> Iterator[World]:
+def world(documents: Documents, digest: str, files: Mapping[str, bytes] = MappingProxyType({})) -> Iterator[World]:
     """A world that is closed again."""
-    made = World(documents, digest)
+    made = World(documents, digest, files)
     try:
         yield made
     finally:
