@@ -185,9 +185,10 @@ class Telling:
                 click.echo(f"warning: the output cannot be written ({error.strerror}); the run goes on", err=True)
 
 
-def sealer(world: World) -> Callable[[int, bytes], bytes]:
-    """Seals journal lines to everybody who may read backups, so that a run can be read in the disaster too. Each line
-    is an age file of its own, which the plain `age` tool opens."""
+def sealer(world: World, run: str) -> Callable[[int, bytes], bytes]:
+    """Signs journal lines and seals them to everybody who may read backups, so that a run can be read in the disaster
+    too, and gone on with. What lines are sent together is an age file of its own, which the plain `age` tool opens."""
+    from aegis_plan.journal.mirrored import signed
     from aegis_plan.sealing.letters import seal
 
     sealing = world.documents.sealing
@@ -198,7 +199,12 @@ def sealer(world: World) -> Callable[[int, bytes], bytes]:
             "there is no section 'sealing'",
             "'aegis keys new SITE' makes keys and prints the section",
         )
-    return lambda _number, line: seal(line, sealing)
+    site, key = world.here.file.site, world.here.keys.signing
+
+    def sealed(number: int, lines: bytes) -> bytes:
+        return seal(lines if key is None else signed(lines, run, number, site, key), sealing)
+
+    return sealed
 
 
 def carry_out(
@@ -236,7 +242,7 @@ def carry_out(
         )
     copies = [*([authority] if authority else []), *world.mirrors()]
     kept = kept or write(plan)
-    mirror = Mirror(copies, plan.system, run, sealer(world), kept) if copies else None
+    mirror = Mirror(copies, plan.system, run, sealer(world, run), kept) if copies else None
 
     def go(tell: Tell, approver: Approver) -> Result:
         executor = Executor(
