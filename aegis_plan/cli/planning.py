@@ -173,6 +173,10 @@ def _plan_from(documents: Documents, digest: str, intent: Intent, snapshot: Any,
         from aegis_plan.plan.protect import plan_protection
 
         return plan_protection(documents, snapshot, digest, tool, intent)
+    if intent.kind == "publish":
+        from aegis_plan.plan.publishing import plan_publish
+
+        return plan_publish(documents, snapshot, digest, tool, intent)
     if intent.kind == "backup":
         from aegis_plan.plan.backup import plan_backup
 
