@@ -47,7 +47,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "skip": "Leave a step of a running run out.",
         "cancel": "End a run gracefully.",
         "unlock": "Take a lease from an owner that is gone.",
-        "backup": "Take a backup now.",
+        "backup": "Take a backup now, or what is due.",
+        "schedule": "When backups are due, and who sees to it.",
         "restore": "Bring a store back.",
     },
     "Look": {

@@ -67,7 +67,7 @@ def observe(
             looks.ask("service", service, site, "look-service", {"service": service}, (f"services/{service}",))
     # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
-    shelves = _shelves(documents, names, repositories, signers, cache, seen or {}, down)
+    found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(
@@ -75,7 +75,7 @@ def observe(
             members=tuple(
                 looks.member(store, member, where.site) for member, where in documents.stores[store].members.items()
             ),
-            shelf=shelves[store],
+            shelf=found[store],
         )
         for store in names
     }
@@ -219,7 +219,7 @@ class Looks:
         return ServiceLook(service=name, verdict=verdict, reason=str(outcome.outputs.get("reason") or ""))
 
 
-def _shelves(
+def shelves(
     documents: Documents,
     stores: Sequence[str],
     repositories: Mapping[str, Repository | AegisError],
@@ -228,6 +228,7 @@ def _shelves(
     seen: Mapping[str, Mapping[str, tuple[str, ...]]],
     down: frozenset[str],
 ) -> dict[str, Shelf]:
+    """What the repositories say of each store. One that cannot be looked at is a shelf that says so."""
     from aegis_plan.repositories.records import shelf
 
     def one(store: str) -> Shelf:

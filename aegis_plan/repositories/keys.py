@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 ROOT = "v1"
+SYSTEM = "_system"
+"""Stands where the name of a store stands, for what belongs to no store; a name of the documents never begins with it.
+"""
 
 
 def store_root(system: str, store: str) -> str:
@@ -62,3 +65,17 @@ def run_plan(system: str, run: str) -> str:
 def run_entries(system: str, run: str, first: int, last: int) -> str:
     """Mirror of some lines of a journal, both ends included, sealed. Objects of two lives may overlap, never differ."""
     return f"{state_root(system)}runs/{run}/{first:08d}-{last:08d}"
+
+
+def system_root(system: str) -> str:
+    """Prefix of the records that belong to no store."""
+    return f"{ROOT}/{system}/{SYSTEM}/"
+
+
+def schedule_root(system: str) -> str:
+    """Prefix of the records of what was due, done and missed; the next part of a key is the day, in UTC."""
+    return f"{system_root(system)}schedule/"
+
+
+def schedule_record(system: str, day: str, record_id: str) -> str:
+    return f"{schedule_root(system)}{day}/{record_id}.json"
