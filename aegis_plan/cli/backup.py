@@ -70,12 +70,7 @@ def command(
 
 def _check(store: str | None, method: str | None, due: bool, aspect: str | None, approved: str | None) -> None:
     if store is None and not due:
-        raise UsageError(
-            "store-missing",
-            "nothing says which store is meant",
-            "there is neither STORE nor --due",
-            "name a store, or take what is due of all with --due",
-        )
+        raise click.UsageError("Missing argument 'STORE'. 'aegis backup --due' takes what is due of all stores.")
     wrong = (method and f"--{method}") or (approved and "--approve") if due else aspect and "--aspect"
     if wrong:
         raise UsageError(
