@@ -24,7 +24,7 @@ class Leader:
     ) -> None:
         """`open_authority` may raise; it is asked again after a failure."""
         self._open, self._owner, self._run, self._clock = open_authority, owner, run, clock
-        self._key = keys.lease(system, keys.SYSTEM, "schedule")
+        self._key = keys.lease(system, keys.SYSTEM_ROOM, "schedule")
         self._authority: Repository | None = None
         self._held: Lease | None = None
         self._until = 0.0
