@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from aegis_plan.errors import AegisError, UnavailableError
 
 if TYPE_CHECKING:
     from aegis_plan.actions.contract import SiteKeys
+    from aegis_plan.catalog.holding import Shelf
     from aegis_plan.dispatch.local import LocalDispatcher
     from aegis_plan.documents.load import Loaded
     from aegis_plan.documents.model import Documents
@@ -235,6 +236,21 @@ class World:
         values = {name: one.default for name, one in self.documents.variables.items() if one.default is not None}
         archive = base64.b64encode(pack(self._files)).decode()
         return WorkingCopy(revision=revision(self._files, values), archive=archive, variables=values)
+
+    def shelves(self, stores: Sequence[str]) -> dict[str, Shelf]:
+        """What the repositories say of some stores, without a look at their servers."""
+        from aegis_plan.observe.look import shelves
+
+        here = site_here(self.documents)
+        return shelves(
+            self.documents,
+            stores,
+            self.repositories,
+            self.documents.sealing.believed if self.documents.sealing else {},
+            here.folder if here is not None else None,
+            self.written(),
+            frozenset(),
+        )
 
     def written(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """The newest records that sites of this host wrote, by store: one that is gone was taken away."""

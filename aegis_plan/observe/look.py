@@ -73,7 +73,7 @@ def observe(
     # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
     published = published_look(documents, repositories, seen or {}, down)
-    shelves = _shelves(documents, names, repositories, signers, cache, seen or {}, down)
+    found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(
@@ -81,7 +81,7 @@ def observe(
             members=tuple(
                 looks.member(store, member, where.site) for member, where in documents.stores[store].members.items()
             ),
-            shelf=shelves[store],
+            shelf=found[store],
         )
         for store in names
     }
@@ -256,7 +256,7 @@ class Looks:
         return ServiceLook(service=name, verdict=verdict, reason=str(outcome.outputs.get("reason") or ""))
 
 
-def _shelves(
+def shelves(
     documents: Documents,
     stores: Sequence[str],
     repositories: Mapping[str, Repository | AegisError],
@@ -265,6 +265,7 @@ def _shelves(
     seen: Mapping[str, Mapping[str, tuple[str, ...]]],
     down: frozenset[str],
 ) -> dict[str, Shelf]:
+    """What the repositories say of each store. One that cannot be looked at is a shelf that says so."""
     from aegis_plan.repositories.records import shelf
 
     def one(store: str) -> Shelf:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
-from aegis_plan.plan import cautions
+from aegis_plan.plan import aspects, cautions
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.order import ordered
@@ -19,7 +19,8 @@ from aegis_plan.stores.specs import spec
 def plan_protection(
     documents: Documents, snapshot: Snapshot, digest: str, tool: str, intent: Intent | None = None
 ) -> Plan:
-    """What is overdue, missing or off, for all stores or those that the intent names. No steps: all is as declared."""
+    """What is overdue, missing or off, for all stores or those that the intent names, `intent.options["aspects"]` of
+    them. No steps: all is as declared."""
     asked = intent or Intent(kind="protect")
     names = asked.stores or tuple(documents.stores)
     steps: list[Step] = []
@@ -48,7 +49,7 @@ def plan_protection(
         documents=documents,
         documents_digest=digest,
         snapshot=snapshot,
-        steps=ordered(steps),
+        steps=ordered(aspects.only(steps, asked.options.get("aspects") or ())),
         findings=unique((*findings, *breaches, *cautions.experimental(documents))),
         forecasts=forecasts,
         choices=tuple(choices),
