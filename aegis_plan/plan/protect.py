@@ -9,6 +9,7 @@ from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
 from aegis_plan.stores.specs import spec
@@ -33,6 +34,9 @@ def plan_protection(
             findings.append(left_out(ask.name, engine.engine, recipe.steps))
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
+    wrapped, said = rewraps(documents, snapshot, names)
+    steps.extend(wrapped)
+    findings.extend(said)
     forecasts, breaches = exposures(documents, questions)
     return Plan(
         tool=tool,
