@@ -64,7 +64,12 @@ CLIENTS = {
     "botocore": ("repositories/s3.py", "repositories/s3errors.py"),
     "neo4j": ("stores/neo4j/",),
     "pymilvus": ("stores/milvus/",),
-    "azure": ("repositories/azure.py",),
+    "azure": (
+        "repositories/azure.py",
+        "repositories/azureconnect.py",
+        "repositories/azureerrors.py",
+        "repositories/blocks.py",
+    ),
 }
 # What decides by its arguments alone: folders end with a slash. Every `spec.py` is pure as well.
 PURE = (

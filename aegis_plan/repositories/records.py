@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from aegis_plan.catalog.ending import buried, endings
 from aegis_plan.catalog.holding import Holding, Shelf, Wrapped
-from aegis_plan.catalog.record import Record, TombstoneRecord
+from aegis_plan.catalog.record import Record
 from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys, second
 from aegis_plan.repositories.collecting import uncollected
@@ -92,9 +93,9 @@ def shelf(
 
 def _told(store: str, views: list[View], seen: Mapping[str, tuple[str, ...]], digests: set[str]) -> Shelf:
     known = {identity: entry for view in views for identity, entry in view.records.items()}
-    ended = {record.target for record, _ in known.values() if isinstance(record, TombstoneRecord)}
+    ended = endings([record for record, _ in known.values()])
     if not any(view.reason for view in views):
-        _lost(views, known, digests, seen)
+        _lost(views, known, digests | buried(record for record, _ in known.values()), seen)
     holdings = []
     for view in views:
         held = []

@@ -11,8 +11,8 @@ from typing import Any
 
 from aegis_plan.errors import AegisError
 from aegis_plan.repositories.contract import Repository
+from aegis_plan.repositories.refused import Refused
 from aegis_plan.repositories.retry import Retrying
-from aegis_plan.repositories.s3errors import Refused
 
 
 @dataclass(frozen=True)

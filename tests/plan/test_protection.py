@@ -22,6 +22,7 @@ from tests.plan.world import (
     member,
     shelf,
     snapshot,
+    stored,
 )
 
 DAY = 24 * 60.0
@@ -95,6 +96,13 @@ def test_an_incremental_that_may_not_be_becomes_a_full_and_says_why(change: dict
     assert plan.steps[0].params["method"] == "full"
     assert why in plan.steps[0].params["why_full"]
     assert why in plan.steps[0].reason
+
+
+def test_hashes_of_pages_take_the_place_of_what_a_server_does_not_tell() -> None:
+    full = FULL.model_copy(update={"objects": (*FULL.objects, stored("pages.000", 100))})
+    plan = protect(snapshot(shelf(full, LOG), member(version=150018), minute=DAY + 1))
+    assert plan.steps[0].params["method"] == "incremental"
+    assert [note.code for note in plan.findings if "15 takes no incremental" in note.detail] == ["incremental-by-pages"]
 
 
 def test_hints_are_enough_without_checksums() -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aegis_plan.catalog.holding import Shelf
-from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject, TombstoneRecord
+from aegis_plan.catalog.record import Ending, LogRecord, Record, SetRecord, StoredObject, TombstoneRecord
 from aegis_plan.clock import new_id
 from aegis_plan.repositories import keys, records
 from aegis_plan.repositories.contract import Repository
@@ -93,8 +93,9 @@ class Writer:
 
     def tombstone(self, of: Record) -> Made:
         """What ends a record."""
-        common = self._common("data", None)
-        record = TombstoneRecord(**common, aspect=of.aspect, target=of.id, reason="expired", run="r")
+        common = self._common(of.aspect, None)
+        target = Ending(record=of.id, digest=digest(of), reason="expired")
+        record = TombstoneRecord(**common, aspect=of.aspect, targets=(target,), delete_from=common["written"], run="r")
         return self._made(record, [])
 
     def _made(self, record: Record, objects: list[tuple[str, bytes]]) -> Made:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aegis_plan.catalog.record import TombstoneRecord
+from aegis_plan.catalog.record import Ending, TombstoneRecord
 from aegis_plan.documents.model import Sealing
 from aegis_plan.documents.recipients import short_id
 from aegis_plan.errors import AegisError, DamageError
@@ -31,7 +31,7 @@ def record() -> TombstoneRecord:
     now = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
     return TombstoneRecord(
         id="20261123T010203Z-aaaaaa", system="s", store="x", lineage="l", aspect="log", written=now, site="seoul",
-        target="20261122T010203Z-bbbbbb", reason="ünlücky", run="r",
+        targets=(Ending(record="20261122T010203Z-bbbbbb", digest="d", reason="ünlücky"),), delete_from=now, run="r",
     )  # fmt: skip
 
 

@@ -47,8 +47,6 @@ class S3Repository(Section):
 
 
 class AzureRepository(Section):
-    """Experimental: it is checked, and nothing is written there yet."""
-
     kind: Literal["azure"]
     container: str
     """Name of the container."""
@@ -61,7 +59,11 @@ class AzureRepository(Section):
     site: Name | None = None
     """Where it stands, so that a plan knows what is lost with a site."""
     connection: str = ""
-    """A secret reference to a connection string or a SAS address; default the SDK's own chain."""
+    """A secret reference to a connection string, or to an address with its signature (SAS)."""
+    sas: str = ""
+    """A secret reference to a shared access signature, beside `account` or `endpoint`."""
+    account_key: str = ""
+    """A secret reference to a key of the account; without any of the three azure-identity is asked."""
     part_size: Size = Field(default="16MiB", validate_default=True)
     """Size of the blocks of one upload."""
     ca: str = ""

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from aegis_plan.documents.model import Section
 from aegis_plan.stores.fields import Control
 
+FIRST_INCREMENTAL = 170000
+"""`server_version_num` of the first version that takes incrementals of its own."""
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
