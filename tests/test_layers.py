@@ -104,6 +104,7 @@ PURE = (
     "documents/names.py",
     "documents/nearest.py",
     "documents/pieces.py",
+    "documents/recipients.py",
     "documents/reference.py",
     "documents/required.py",
     "documents/scalars.py",

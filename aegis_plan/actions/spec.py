@@ -42,6 +42,7 @@ _SPECS = (
     ActionSpec("publish", "publish the documents", "+", reversible=False, retries=2),
     ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
     ActionSpec("clean-up", "remove the local copy", "-", reversible=False),
+    ActionSpec("rewrap", "wrap data keys to today's recipients", "~", reversible=False, retries=2),
     ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, scratch=True, retries=2),
     ActionSpec("prove", "prove that everything needed is whole", "<=", reversible=True, scratch=True, retries=2),
     ActionSpec("clear-place", "remove the old data", "-", reversible=False, destructive=True, retries=1),

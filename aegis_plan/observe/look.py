@@ -220,6 +220,9 @@ class Looks:
             reachable=True,
             host=str(outcome.outputs.get("host") or ""),
             daemon=daemon if isinstance(daemon, dict) else None,
+            signer=str(outcome.outputs.get("signer") or ""),
+            recipients=tuple(map(str, outcome.outputs.get("recipients") or ())),
+            keys_trouble=str(outcome.outputs.get("keys_trouble") or ""),
         )
 
     def member(self, store: str, member: str, site: str) -> MemberLook:

@@ -10,6 +10,7 @@ from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.publishing import publishing
+from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
 from aegis_plan.stores.copies import copies
@@ -41,6 +42,9 @@ def plan_protection(
     publish, doubts = publishing(documents, snapshot, asked)
     steps.extend(publish)
     findings.extend(doubts)
+    wrapped, said = rewraps(documents, snapshot, names)
+    steps.extend(wrapped)
+    findings.extend(said)
     forecasts, breaches = exposures(documents, questions)
     return Plan(
         tool=tool,
