@@ -26,6 +26,7 @@ _GENERAL = {
     "backup": "backup:Backup",
     "copy-set": "copy_set:CopySet",
     "clean-up": "clean_up:CleanUp",
+    "publish": "publish:Publish",
 }
 """Kind to module and class in this package; loaded when first used."""
 

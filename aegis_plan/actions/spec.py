@@ -39,6 +39,7 @@ _SPECS = (
     ActionSpec("start-log-stream", "stream the log", "+", reversible=True, retries=2),
     ActionSpec("stop-log-stream", "end the log stream", "-", reversible=True, retries=2),
     ActionSpec("create-slot", "reserve the log on the server", "+", reversible=True, retries=2),
+    ActionSpec("publish", "publish the documents", "+", reversible=False, retries=2),
     ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
     ActionSpec("clean-up", "remove the local copy", "-", reversible=False),
     ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, scratch=True, retries=2),

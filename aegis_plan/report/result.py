@@ -30,6 +30,8 @@ def headline(plan: Plan) -> str:
     names = ", ".join(intent.stores)
     if intent.kind == "protect":
         return f"protect {names or plan.system}"
+    if intent.kind == "publish":
+        return f"publish the documents of {plan.system}"
     if intent.kind == "backup":
         return f"back up {names} ({intent.options.get('method', 'full')})"
     return f"recover from {intent.scenario}" if intent.scenario else f"restore {names}"

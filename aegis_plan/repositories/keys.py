@@ -104,3 +104,12 @@ SYSTEMS = f"{ROOT}/_systems/"
 
 def system_mark(system: str) -> str:
     return f"{SYSTEMS}{system}"
+
+
+def schedule_root(system: str) -> str:
+    """Prefix of the records of what was due, done and missed; the next part of a key is the day, in UTC."""
+    return f"{system_root(system)}schedule/"
+
+
+def schedule_record(system: str, day: str, record_id: str) -> str:
+    return f"{schedule_root(system)}{day}/{record_id}.json"
