@@ -48,6 +48,9 @@ COMMANDS: dict[str, dict[str, str]] = {
         "cancel": "End a run gracefully.",
         "unlock": "Take a lease from an owner that is gone.",
         "backup": "Take a backup now.",
+        "verify": "Look at every copy, read some of it, and remember what was found.",
+        "hold": "Keep backups whatever their age, or end that.",
+        "prune": "Let backups go that are older than they are kept.",
         "restore": "Bring a store back.",
     },
     "Look": {

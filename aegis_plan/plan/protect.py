@@ -11,7 +11,10 @@ from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
+from aegis_plan.stores.contract import Recipe
+from aegis_plan.stores.retention import prune
 from aegis_plan.stores.specs import spec
+from aegis_plan.stores.verification import overdue
 
 
 def plan_protection(
@@ -28,6 +31,14 @@ def plan_protection(
         engine = spec(ask.store.engine)
         recipe = engine.protect(ask)
         if engine.built:
+            made = tuple(step.id for step in recipe.steps if step.action == "backup")
+            going = prune(ask, engine, after=made)
+            old = overdue(ask, recipe.steps)
+            recipe = Recipe(
+                (*recipe.steps, *going.steps, *old.steps),
+                (*recipe.findings, *going.findings, *old.findings),
+                (*recipe.choices, *going.choices),
+            )
             steps.extend(recipe.steps)
         elif ask.store.backup is not None:
             findings.append(left_out(ask.name, engine.engine, recipe.steps))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 Proof = Literal["full", "service", "size"]
@@ -28,6 +29,8 @@ class Head:
     """CRC-32 of the whole object, eight hex digits, as the service computed it."""
     tag: str = ""
     """Version mark for `compare_and_set`."""
+    modified: datetime | None = None
+    """When it came to be, by the storage's own clock, where that is told."""
 
 
 class Listed(NamedTuple):

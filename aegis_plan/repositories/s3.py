@@ -203,6 +203,7 @@ class S3Repository:
             sha256,
             crc32,
             answer.get("ETag", ""),
+            answer.get("LastModified"),
         )
 
     def _present(self) -> None:
