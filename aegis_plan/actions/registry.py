@@ -30,6 +30,8 @@ _GENERAL = {
     "prune": "prune:Prune",
     "hold": "hold:Hold",
     "verify": "verify:Verify",
+    "publish": "publish:Publish",
+    "rewrap": "rewrap:Rewrap",
 }
 """Kind to module and class in this package; loaded when first used."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -69,6 +69,8 @@ class Backup(Section):
     """How expired backups go."""
     verify: Verification | None = None
     """How often copies are verified, and how much of them is read."""
+    transfer_compression: Literal["none", "gzip", "zstd"] = "none"
+    """How the server compresses what it sends, where the way to it is slow; a server may not be able to."""
 
 
 class Member(Section):
