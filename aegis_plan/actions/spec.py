@@ -64,7 +64,7 @@ _SPECS = (
     ActionSpec("prove-primary", "prove the new primary", "<=", reversible=True, retries=1, built=False),
     ActionSpec("repoint", "lead users and replicas to the new primary", "~", reversible=True, built=False),
     ActionSpec("verify", "verify what was backed up", "<=", reversible=True, retries=1, built=False),
-    ActionSpec("load", "load restored data", "+", reversible=True, retries=1, built=False),
+    ActionSpec("load", "load restored data", "+", reversible=True, scratch=True, retries=1),
     ActionSpec("compare", "compare with what was backed up", "<=", reversible=True, retries=1, built=False),
     ActionSpec("health", "wait until healthy", "<=", reversible=True, retries=0, timeout=600.0),
     ActionSpec("command", "run a command", "~", reversible=True, repeatable=False, retries=0, timeout=3600.0),

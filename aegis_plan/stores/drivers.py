@@ -13,6 +13,10 @@ def driver(engine: str) -> Driver:
         from aegis_plan.stores.postgresql.driver import DRIVER
 
         return DRIVER
+    if engine == "neo4j":
+        from aegis_plan.stores.neo4j.driver import DRIVER as NEO4J
+
+        return NEO4J
     if engine in ENGINES:
         raise AegisError(
             "engine-not-built",

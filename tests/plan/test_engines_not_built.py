@@ -17,13 +17,6 @@ from aegis_plan.report.plan import summary
 from aegis_plan.stores.specs import spec
 from tests.plan.world import documents, shelf, snapshot
 
-GRAPH: dict[str, Any] = {
-    "engine": "neo4j",
-    "members": {
-        "seoul-1": {"site": "seoul", "connection": "bolt://127.0.0.1:7687", "server": {"home": "/var/lib/neo4j"}}
-    },
-    "backup": {"repositories": ["here", "there"], "full": {"schedule": "0 3 * * *"}},
-}
 VECTORS: dict[str, Any] = {
     "engine": "milvus",
     "members": {"seoul-1": {"site": "seoul", "connection": "http://127.0.0.1:19530"}},
@@ -33,9 +26,9 @@ VECTORS: dict[str, Any] = {
 
 def three() -> Documents:
     plain = documents().model_dump(mode="json")
-    plain["stores"] |= {"graph": GRAPH, "vectors": VECTORS}
-    plain["services"]["auth"]["uses"] = ["policy-db", "graph", "vectors"]
-    plain["scenarios"]["db-lost"]["affects"]["stores"] = ["policy-db", "graph", "vectors"]
+    plain["stores"] |= {"vectors": VECTORS}
+    plain["services"]["auth"]["uses"] = ["policy-db", "vectors"]
+    plain["scenarios"]["db-lost"]["affects"]["stores"] = ["policy-db", "vectors"]
     return Documents.model_validate(plain)
 
 
@@ -48,40 +41,31 @@ def test_protection_goes_on_for_the_others_and_says_what_it_leaves_out() -> None
     assert not plan.blocked
     assert {step.subject for step in plan.steps} == {"policy-db"}
     left = {finding.subject: finding for finding in plan.findings if finding.code == "store-not-protected"}
-    assert set(left) == {"graph", "vectors"}
+    assert set(left) == {"vectors"}
     assert {finding.severity for finding in left.values()} == {"warning"}
-    assert "export graph" in left["graph"].detail
+    assert "of vectors from" in left["vectors"].detail
 
 
 def test_a_backup_by_hand_is_refused_and_shown() -> None:
-    plan = plan_backup(three(), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
-    assert [step.id for step in plan.steps] == ["graph.backup", "graph.verify"]
+    plan = plan_backup(three(), seen(), "d", "t", Intent(kind="backup", stores=("vectors",)))
+    assert [step.id for step in plan.steps] == ["vectors.backup", "vectors.verify"]
     assert [finding.code for finding in plan.findings if finding.severity == "error"] == ["step-not-built"]
-
-
-def test_a_dump_stops_the_server_and_starts_it_again() -> None:
-    declared = three().model_dump(mode="json")
-    declared["stores"]["graph"]["members"]["seoul-1"]["server"]["backup_by"] = "dump"
-    plan = plan_backup(Documents.model_validate(declared), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
-    assert [step.action for step in plan.steps] == ["stop-server", "backup", "start-server", "verify"]
 
 
 def test_a_recovery_shows_every_step_and_cannot_be_applied() -> None:
     plan = plan_recovery(three(), seen(), Intent(kind="recover", scenario="db-lost"), "d", "t")
-    graph = [step for step in plan.steps if step.subject == "graph"]
-    assert [step.action for step in graph][:5] == ["stage", "stop-server", "load", "start-server", "compare"]
-    assert not any(step.built for step in graph)
-    vectors = [step.action for step in plan.steps if step.subject == "vectors"]
-    assert vectors[:4] == ["stage", "load", "compare", "swap"]
+    vectors = [step for step in plan.steps if step.subject == "vectors"]
+    assert not any(step.built for step in vectors)
+    assert [step.action for step in vectors][:4] == ["stage", "load", "compare", "swap"]
     told = next(finding for finding in plan.findings if finding.code == "step-not-built")
-    assert "graph.stage" in told.detail
+    assert "vectors.stage" in told.detail
     assert plan.blocked
     start = next(step for step in plan.steps if step.id == "auth.start")
-    assert {"graph.compare", "vectors.swap"} <= set(start.needs)
+    assert "vectors.swap" in start.needs
 
 
 def test_what_was_not_built_stays_so_in_the_plan_file_and_old_files_can_be_read() -> None:
-    plan = plan_backup(three(), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
+    plan = plan_backup(three(), seen(), "d", "t", Intent(kind="backup", stores=("vectors",)))
     again, _ = read(write(plan))
     assert not any(step.built for step in again.steps)
     plain = again.steps[0].model_dump(mode="json")
@@ -97,31 +81,24 @@ def problems(declared: dict[str, Any], **server: Any) -> list[str]:
 
 
 def test_their_fields_are_checked() -> None:
-    assert problems(GRAPH) == []
     assert problems(VECTORS) == []
-    assert problems(GRAPH, home="neo4j") == ["members.seoul-1.server.home"]
-    assert problems(GRAPH, hom="/x") == ["members.seoul-1.server.hom"]
-    assert problems(GRAPH, password="hidden") == ["members.seoul-1.server.password"]
-    assert problems(GRAPH, databases=("system",)) == ["members.seoul-1.server.databases"]
-    assert problems(GRAPH, control="by hand") == ["members.seoul-1.server.control"]
     assert problems(VECTORS, token="root:Milvus") == ["members.seoul-1.server.token"]
     assert problems(VECTORS, mode="lite") == ["members.seoul-1.connection"]
     assert problems(VECTORS, collections=("1st",)) == ["members.seoul-1.server.collections"]
-    logged = {**GRAPH, "backup": {**GRAPH["backup"], "log": {"schedule": "* * * * *"}}}
-    assert problems(logged) == ["backup.log"]
 
 
 def test_a_store_that_nothing_can_back_up_never_looks_protected() -> None:
     plain = three().model_dump(mode="json")
-    plain["stores"] = {"graph": GRAPH}
-    plain["services"]["auth"]["uses"] = ["graph"]
+    plain["stores"] = {"vectors": VECTORS}
+    plain["services"]["auth"]["uses"] = ["vectors"]
     plain["scenarios"] = {}
     made = Documents.model_validate(plain)
     looked = plan_protection(made, Snapshot(taken_at=seen().taken_at), "d", "t")
     assert looked.steps == ()
-    assert "graph is NOT protected" in summary(looked)
+    assert "vectors is NOT protected" in summary(looked)
     world = Snapshot(
-        taken_at=seen().taken_at, stores={"graph": StoreLook(store="graph", members=(), shelf=Shelf(store="graph"))}
+        taken_at=seen().taken_at,
+        stores={"vectors": StoreLook(store="vectors", members=(), shelf=Shelf(store="vectors"))},
     )
     posture = posture_of(made, world, looked)
     assert [store.state for store in posture.stores] == ["unprotected"]

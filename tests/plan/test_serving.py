@@ -22,8 +22,8 @@ def kinds(made: Plan) -> dict[str, str]:
 
 
 def test_each_engine_says_after_which_step_its_store_serves() -> None:
-    assert kinds(restored()) == {"policy-db": "accept", "graph": "compare", "vectors": "swap"}
-    assert kinds(restored(beside="/srv/beside")) == {"policy-db": "replay", "graph": "stage", "vectors": "stage"}
+    assert kinds(restored()) == {"policy-db": "accept", "vectors": "swap"}
+    assert kinds(restored(beside="/srv/beside")) == {"policy-db": "replay", "vectors": "stage"}
     over = plan(declared("failover"), member("unreachable"), replica())
     assert kinds(over) == {"policy-db": "repoint"}
 
