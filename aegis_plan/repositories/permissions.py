@@ -190,7 +190,7 @@ class _Check:
             return
         if may is not None:
             yield self._one(
-                "repository-writer-deletes", "missing" if may else "ok", _APART, (), severity="warning",
+                "repository-writer-deletes", "missing" if may else "ok", _APART, (),
                 detail=f"{self.key} was removed as the identity that writes, and `prune` has one of its own",
                 hint="take the right to delete from the identity that writes: whoever breaks into a host that backs up "
                 "has it",
