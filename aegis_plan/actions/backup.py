@@ -10,6 +10,7 @@ from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.catalog.record import SetRecord
+from aegis_plan.catalog.retention import promise
 from aegis_plan.clock import new_id
 from aegis_plan.documents.model import Sealing, Store
 from aegis_plan.errors import AegisError
@@ -22,6 +23,7 @@ from aegis_plan.stores import quorum
 from aegis_plan.stores.archive import missing, proved, put_key, reachable, shelf_of, signing, write_record
 from aegis_plan.stores.contract import Source
 from aegis_plan.stores.drivers import driver
+from aegis_plan.stores.retention import rules_of
 
 TOOL = "aegis-plan"
 _META = ("manifest", "pages")
@@ -101,7 +103,7 @@ class Backup:
             consistency=said.get("consistency", "exact"),
             key=key.name,
             objects=written.objects,
-            details={**said["details"], "plain_bytes": written.plain_bytes},
+            details={**said["details"], "plain_bytes": written.plain_bytes, **_promised(store)},
             run=context.attempt.run,
             tool=TOOL,
         )
@@ -169,6 +171,11 @@ class Backup:
                         for listed in list(repository.listing(prefix)):
                             repository.delete(listed.key)
                         repository.sweep(prefix, 0.0)
+
+
+def _promised(store: Store) -> dict[str, Any]:
+    """How long it is to be kept: whoever shortens that later finds it here."""
+    return {"retain": promise(rules_of(store.backup).periods)} if store.backup is not None else {}
 
 
 def _outputs(record: SetRecord, copies: tuple[str, ...]) -> dict[str, Any]:

@@ -188,8 +188,8 @@ class AzureRepository:
             found.size,
             "size",
             tag=found.etag or "",
-            modified=found.last_modified,
             claimed=found.metadata.get("sha256"),
+            modified=found.last_modified,
         )
 
     def _properties(self, key: str) -> Any:

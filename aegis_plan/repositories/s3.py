@@ -188,7 +188,7 @@ class S3Repository:
             sha256,
             crc32,
             answer.get("ETag", ""),
-            answer.get("LastModified"),
+            modified=answer.get("LastModified"),
         )
 
     def _present(self) -> None:
