@@ -34,8 +34,6 @@ class Head:
     claimed: str | None = None
     """Hex digest that its writer stored beside the object, where the service computed none: it says which bytes were
     meant, and proves nothing."""
-    modified: datetime | None = None
-    """When it came to be, by the storage's own clock, where that is told."""
 
 
 class Listed(NamedTuple):

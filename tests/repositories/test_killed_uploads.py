@@ -112,8 +112,9 @@ def test_what_a_killed_upload_left_is_swept_by_age(declared: Any, repository: Re
 def test_one_that_runs_is_not_swept_though_it_began_long_ago(repository: Repository) -> None:
     upload = repository.open("v1/slow")
     upload.write(PART * 12)
-    time.sleep(2.5)
-    upload.write(PART * 12)
-    assert repository.sweep("", 1.8) == []
-    upload.commit(hashlib.sha256(PART * 24).hexdigest())
-    assert read(repository, "v1/slow") == PART * 24
+    between = time.time() + 2.0
+    time.sleep(4.0)
+    upload.write(PART * 24)
+    assert repository.sweep("", time.time() - between) == []
+    upload.commit(hashlib.sha256(PART * 36).hexdigest())
+    assert read(repository, "v1/slow") == PART * 36
