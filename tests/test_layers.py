@@ -83,8 +83,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 CLIENTS = {
     "psycopg": ("stores/postgresql/", "cli/demo/"),
-    "boto3": ("repositories/s3.py",),
-    "botocore": ("repositories/s3.py", "repositories/s3errors.py"),
+    "boto3": ("repositories/s3connect.py",),
+    "botocore": ("repositories/s3connect.py", "repositories/s3errors.py"),
     "neo4j": ("stores/neo4j/",),
     "pymilvus": ("stores/milvus/",),
     "azure": (

@@ -221,6 +221,10 @@ class LocalRepository:
             raise self._failed(error, prefix) from None
         return sorted(gone)
 
+    def writer_may_delete(self, key: str) -> bool | None:
+        """A folder knows one account only."""
+        return None
+
     def close(self) -> None:
         """Nothing is held open."""
 
