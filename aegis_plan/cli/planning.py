@@ -173,10 +173,18 @@ def _plan_from(documents: Documents, digest: str, intent: Intent, snapshot: Any,
         from aegis_plan.plan.protect import plan_protection
 
         return plan_protection(documents, snapshot, digest, tool, intent)
+    if intent.kind == "publish":
+        from aegis_plan.plan.publishing import plan_publish
+
+        return plan_publish(documents, snapshot, digest, tool, intent)
     if intent.kind == "backup":
         from aegis_plan.plan.backup import plan_backup
 
         return plan_backup(documents, snapshot, digest, tool, intent)
+    if intent.kind == "rewrap":
+        from aegis_plan.plan.rewrap import plan_rewrap
+
+        return plan_rewrap(documents, snapshot, digest, tool, intent)
     from aegis_plan.plan.recover import plan_recovery
 
     return plan_recovery(documents, snapshot, intent, digest, tool)

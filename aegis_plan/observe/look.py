@@ -18,9 +18,11 @@ from aegis_plan.documents.excerpt import excerpt
 from aegis_plan.documents.model import Documents
 from aegis_plan.errors import AegisError
 from aegis_plan.observe.snapshot import (
+    PUBLICATION,
     Facts,
     MemberLook,
     PastDuration,
+    PublishedLook,
     ServiceLook,
     SiteLook,
     Snapshot,
@@ -70,7 +72,8 @@ def observe(
             looks.ask("service", service, site, "look-service", {"service": service}, (f"services/{service}",))
     # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
-    shelves = _shelves(documents, names, repositories, signers, cache, seen or {}, down)
+    published = published_look(documents, repositories, seen or {}, down)
+    found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(
@@ -78,7 +81,7 @@ def observe(
             members=tuple(
                 looks.member(store, member, where.site) for member, where in documents.stores[store].members.items()
             ),
-            shelf=shelves[store],
+            shelf=found[store],
         )
         for store in names
     }
@@ -86,13 +89,44 @@ def observe(
     facts: Facts = {}
     for look in store_looks.values():
         facts.update(store_facts(look))
+    facts[PUBLICATION] = published.digest
     return Snapshot(
         taken_at=clock.now(),
         sites=sites,
         stores=store_looks,
         services=services,
         durations=tuple(durations),
+        published=published,
         facts=facts,
+    )
+
+
+def published_look(
+    documents: Documents,
+    repositories: Mapping[str, Repository | AegisError],
+    seen: Mapping[str, Mapping[str, tuple[str, ...]]],
+    down: frozenset[str] = frozenset(),
+) -> PublishedLook:
+    """The documents that were published, believed by the signers that these documents list."""
+    from aegis_plan.repositories.publications import find, seen_by
+
+    trusted = tuple(documents.sealing.signers.values()) if documents.sealing is not None else ()
+    open_ = {name: _reachable(documents, name, repositories, down) for name in documents.repositories}
+    found = find(documents.system.name, open_, trusted, seen=seen_by(seen))
+    rest: dict[str, Any] = {"unseen": found.unseen, "behind": found.behind, "damage": found.damage}
+    if found.newest is None:
+        return PublishedLook(**rest)
+    publication = found.newest.publication
+    return PublishedLook(
+        number=publication.number,
+        digest=found.newest.digest,
+        revision=publication.revision,
+        written=publication.written,
+        site=publication.site,
+        tool=publication.tool,
+        wheels=tuple(laid.name for laid in publication.beside if laid.name.endswith(".whl")),
+        holders=found.newest.holders,
+        **rest,
     )
 
 
@@ -186,6 +220,9 @@ class Looks:
             reachable=True,
             host=str(outcome.outputs.get("host") or ""),
             daemon=daemon if isinstance(daemon, dict) else None,
+            signer=str(outcome.outputs.get("signer") or ""),
+            recipients=tuple(map(str, outcome.outputs.get("recipients") or ())),
+            keys_trouble=str(outcome.outputs.get("keys_trouble") or ""),
         )
 
     def member(self, store: str, member: str, site: str) -> MemberLook:
@@ -222,7 +259,7 @@ class Looks:
         return ServiceLook(service=name, verdict=verdict, reason=str(outcome.outputs.get("reason") or ""))
 
 
-def _shelves(
+def shelves(
     documents: Documents,
     stores: Sequence[str],
     repositories: Mapping[str, Repository | AegisError],
@@ -231,6 +268,7 @@ def _shelves(
     seen: Mapping[str, Mapping[str, tuple[str, ...]]],
     down: frozenset[str],
 ) -> dict[str, Shelf]:
+    """What the repositories say of each store. One that cannot be looked at is a shelf that says so."""
     from aegis_plan.repositories.records import shelf
 
     def one(store: str) -> Shelf:
