@@ -9,8 +9,11 @@ from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.publishing import publishing
+from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
+from aegis_plan.stores.copies import copies
 from aegis_plan.stores.specs import spec
 
 
@@ -29,11 +32,19 @@ def plan_protection(
         engine = spec(ask.store.engine)
         recipe = engine.protect(ask)
         if engine.built:
-            steps.extend(recipe.steps)
+            more, lacking = copies(ask)
+            steps.extend((*recipe.steps, *more))
+            findings.extend(lacking)
         elif ask.store.backup is not None:
             findings.append(left_out(ask.name, engine.engine, recipe.steps))
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
+    publish, doubts = publishing(documents, snapshot, asked)
+    steps.extend(publish)
+    findings.extend(doubts)
+    wrapped, said = rewraps(documents, snapshot, names)
+    steps.extend(wrapped)
+    findings.extend(said)
     forecasts, breaches = exposures(documents, questions)
     return Plan(
         tool=tool,
