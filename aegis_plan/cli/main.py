@@ -34,7 +34,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "fmt": "Bring the documents into one style; comments and meaning stay.",
         "graph": "Draw services, stores and sites, a scenario or a saved plan.",
         "schema": "Print or write the JSON Schema of the documents.",
-        "keys": "Make and list the keys of a site.",
+        "keys": "Make, list and change keys; say who can open what.",
     },
     "Plan": {
         "check": "What servers and repositories lack for all that is declared.",
@@ -48,7 +48,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "skip": "Leave a step of a running run out.",
         "cancel": "End a run gracefully.",
         "unlock": "Take a lease from an owner that is gone.",
-        "backup": "Take a backup now.",
+        "backup": "Take a backup now, or what is due.",
+        "schedule": "When backups are due, and who sees to it.",
         "restore": "Bring a store back.",
         "publish": "Put the documents, signed and sealed, into the repositories.",
     },

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 TAKE = (
     "apply", "approve", "backup", "cancel", "catalog", "check", "graph", "keys list", "plan", "publish", "restore",
-    "resume", "runs", "skip", "status", "unlock", "validate",
+    "resume", "runs", "schedule export", "schedule history", "schedule list", "schedule run", "skip", "status",
+    "unlock", "validate",
 )  # fmt: skip
 """Commands that read documents."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,6 +21,7 @@ from aegis_plan.errors import AegisError, UnavailableError
 
 if TYPE_CHECKING:
     from aegis_plan.actions.contract import SiteKeys
+    from aegis_plan.catalog.holding import Shelf
     from aegis_plan.dispatch.local import LocalDispatcher
     from aegis_plan.documents.load import Loaded
     from aegis_plan.documents.model import Documents
@@ -77,14 +78,11 @@ class Here:
         return keys(self.file, self.secrets)
 
     def public(self) -> Public:
-        import pyrage
-
-        from aegis_plan.sealing.keys import public_signer
+        from aegis_plan.sealing.keys import public_identity, public_signer
 
         keys = self.keys
         signer = public_signer(keys.signing) if keys.signing else ""
-        found = [str(pyrage.x25519.Identity.from_str(text.strip()).to_public()) for text in keys.identities]
-        return Public(signer, tuple(found))
+        return Public(signer, tuple(public_identity(text) for text in keys.identities))
 
 
 def open_site(path: Path) -> Here:
@@ -201,7 +199,9 @@ class World:
         names = self.documents.state.mirrors if self.documents.state else ()
         return [found for name in names if not isinstance(found := self.repositories[name], AegisError)]
 
-    def observe(self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = ()) -> Snapshot:
+    def observe(
+        self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = (), beside: str = ""
+    ) -> Snapshot:
         """Looks at the world and writes nothing; what a site remembers of catalogs it learns from its own jobs."""
         from aegis_plan.observe.look import observe
 
@@ -217,6 +217,7 @@ class World:
             durations=self.durations(),
             stores=stores,
             sites_down=sites_down,
+            beside=beside,
         )
         return seen.model_copy(update={"working": self.working()}) if self._files else seen
 
@@ -232,6 +233,21 @@ class World:
         values = {name: one.default for name, one in self.documents.variables.items() if one.default is not None}
         archive = base64.b64encode(pack(self._files)).decode()
         return WorkingCopy(revision=revision(self._files, values), archive=archive, variables=values)
+
+    def shelves(self, stores: Sequence[str]) -> dict[str, Shelf]:
+        """What the repositories say of some stores, without a look at their servers."""
+        from aegis_plan.observe.look import shelves
+
+        here = site_here(self.documents)
+        return shelves(
+            self.documents,
+            stores,
+            self.repositories,
+            self.documents.sealing.believed if self.documents.sealing else {},
+            here.folder if here is not None else None,
+            self.written(),
+            frozenset(),
+        )
 
     def written(self) -> dict[str, dict[str, tuple[str, ...]]]:
         """The newest records that sites of this host wrote, by store: one that is gone was taken away."""

@@ -47,9 +47,11 @@ def observe(
     durations: Sequence[PastDuration] = (),
     stores: Iterable[str] | None = None,
     sites_down: Iterable[str] = (),
+    beside: str = "",
     limit: float = LIMIT,
 ) -> Snapshot:
-    """The world as it is now. Sites in `sites_down` are not asked, and what is there counts as unreachable.
+    """The world as it is now. Sites in `sites_down` are not asked, and what is there counts as unreachable. `beside` is
+    a folder to which a restore is asked for; where a driver can see it, its look tells of it.
 
     Never raises for what cannot be reached: that is part of the picture."""
     names = tuple(documents.stores) if stores is None else tuple(dict.fromkeys(stores))
@@ -62,7 +64,8 @@ def observe(
         used = declared.backup.repositories if declared.backup is not None else ()
         along = (f"stores/{store}", *(f"repositories/{name}" for name in used), "sites/*")
         for member, where in declared.members.items():
-            looks.ask("store", f"{store}/{member}", where.site, "look-store", {"store": store, "member": member}, along)
+            asked = {"store": store, "member": member, **({"beside": beside} if beside else {})}
+            looks.ask("store", f"{store}/{member}", where.site, "look-store", asked, along)
     for service, running in documents.services.items():
         site = next((site for site in running.runs_at if site not in down), None) or next(iter(documents.sites), "")
         if running.health is not None and site:
@@ -70,7 +73,7 @@ def observe(
     # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
     published = published_look(documents, repositories, seen or {}, down)
-    shelves = _shelves(documents, names, repositories, signers, cache, seen or {}, down)
+    found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(
@@ -78,7 +81,7 @@ def observe(
             members=tuple(
                 looks.member(store, member, where.site) for member, where in documents.stores[store].members.items()
             ),
-            shelf=shelves[store],
+            shelf=found[store],
         )
         for store in names
     }
@@ -219,6 +222,9 @@ class Looks:
             reachable=True,
             host=str(outcome.outputs.get("host") or ""),
             daemon=daemon if isinstance(daemon, dict) else None,
+            signer=str(outcome.outputs.get("signer") or ""),
+            recipients=tuple(map(str, outcome.outputs.get("recipients") or ())),
+            keys_trouble=str(outcome.outputs.get("keys_trouble") or ""),
         )
 
     def member(self, store: str, member: str, site: str) -> MemberLook:
@@ -255,7 +261,7 @@ class Looks:
         return ServiceLook(service=name, verdict=verdict, reason=str(outcome.outputs.get("reason") or ""))
 
 
-def _shelves(
+def shelves(
     documents: Documents,
     stores: Sequence[str],
     repositories: Mapping[str, Repository | AegisError],
@@ -264,6 +270,7 @@ def _shelves(
     seen: Mapping[str, Mapping[str, tuple[str, ...]]],
     down: frozenset[str],
 ) -> dict[str, Shelf]:
+    """What the repositories say of each store. One that cannot be looked at is a shelf that says so."""
     from aegis_plan.repositories.records import shelf
 
     def one(store: str) -> Shelf:

@@ -99,6 +99,8 @@ def title(plan: Plan) -> str:
         return "Plan to publish the documents"
     if plan.intent.kind == "backup":
         return f"Plan to back up {names}"
+    if plan.intent.kind == "rewrap":
+        return "Plan to wrap data keys anew"
     text = f"Plan to recover {names}" if names else "Plan to recover"
     if plan.intent.beside:
         text += f" beside, in {plan.intent.beside}"

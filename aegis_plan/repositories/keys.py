@@ -32,6 +32,12 @@ def data_key_prefix(system: str, store: str, lineage: str, key: str) -> str:
     return f"{lineage_root(system, store, lineage)}keys/{key}."
 
 
+def generation(key: str) -> tuple[str, int] | None:
+    """What the keys of all generations of a data key begin with, and which one this is; None where it is none."""
+    prefix, _, number = key.removesuffix(".json").rpartition(".")
+    return (prefix + ".", int(number)) if key.endswith(".json") and number.isascii() and number.isdigit() else None
+
+
 def state_root(system: str) -> str:
     return f"{ROOT}/{system}/state/"
 
@@ -104,3 +110,12 @@ SYSTEMS = f"{ROOT}/_systems/"
 
 def system_mark(system: str) -> str:
     return f"{SYSTEMS}{system}"
+
+
+def schedule_root(system: str) -> str:
+    """Prefix of the records of what was due, done and missed; the next part of a key is the day, in UTC."""
+    return f"{system_root(system)}schedule/"
+
+
+def schedule_record(system: str, day: str, record_id: str) -> str:
+    return f"{schedule_root(system)}{day}/{record_id}.json"

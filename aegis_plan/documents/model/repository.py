@@ -78,6 +78,8 @@ class Sealing(Section):
     """age recipients that can read backups."""
     recovery_recipient: str
     """The offline recovery recipient; everything is sealed to it too."""
+    holders: dict[Name, str] = Field(default_factory=dict)
+    """Whose recipient is which, for lists and the recovery sheet: a person or a place to one of the recipients."""
     signers: dict[Name, str] = Field(default_factory=dict)
     """Site to `ed25519:<base64 public key>`."""
     former_signers: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
@@ -88,6 +90,13 @@ class Sealing(Section):
     """What holders of private keys said of signers, so that a machine that has nothing believes them by its key."""
     minimum_copies: int = Field(default=1, ge=1)
     """How many repositories have to hold a backup for it to count."""
+
+    def holder(self, recipient: str) -> str:
+        """Who has the private half, as far as the documents say; empty where they do not."""
+        names = [name for name, held in self.holders.items() if held == recipient]
+        names += [f"host of {site}" for site, held in self.host_recipients.items() if held == recipient]
+        names += ["recovery"] if recipient == self.recovery_recipient else []
+        return ", ".join(names)
 
     @property
     def believed(self) -> dict[str, tuple[str, ...]]:
