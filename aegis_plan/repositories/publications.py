@@ -24,6 +24,7 @@ from aegis_plan.sealing.canonical import digest as digest_of
 from aegis_plan.sealing.canonical import parse
 from aegis_plan.sealing.letters import unseal
 from aegis_plan.sealing.signatures import disclose, enclose
+from aegis_plan.sealing.vouchers import endorsed
 
 PART = "publication"
 _LARGEST = 16 << 20
@@ -282,7 +283,8 @@ class _Look:
                 for name in names:
                     self._note(name, key, "unreadable-record", str(error))
                 continue
-            if (publication.system, publication.number) != (self._system, number) or not signed_by(data, trusted):
+            allowed = (*trusted, *endorsed(publication.vouchers, trusted))
+            if (publication.system, publication.number) != (self._system, number) or not signed_by(data, allowed):
                 self._strangers.append(publication)
                 for name in names:
                     self._note(name, key, "unknown-signer", f"publication {number} is signed by nobody who is trusted")
