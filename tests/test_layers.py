@@ -43,8 +43,10 @@ ALLOWED: dict[str, set[str]] = {
         "sealing",
     },
     "site": {"dispatch.contract", "actions", "stores", "repositories", "sealing", "documents", "probes", "catalog"},
+    "standalone": {"documents"},
     "actions": {
         "dispatch.contract",
+        "standalone",
         "stores",
         "repositories",
         "sealing",
