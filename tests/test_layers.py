@@ -24,7 +24,9 @@ ALLOWED: dict[str, set[str]] = {
         "observe.snapshot",
         "stores.contract",
         "stores.copies",
+        "stores.retention",
         "stores.specs",
+        "stores.verification",
         "actions.spec",
     },
     "journal": {"sealing", "repositories", "dispatch.contract"},
@@ -81,8 +83,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 CLIENTS = {
     "psycopg": ("stores/postgresql/", "cli/demo/"),
-    "boto3": ("repositories/s3.py",),
-    "botocore": ("repositories/s3.py", "repositories/s3errors.py"),
+    "boto3": ("repositories/s3connect.py",),
+    "botocore": ("repositories/s3connect.py", "repositories/s3errors.py"),
     "neo4j": ("stores/neo4j/",),
     "pymilvus": ("stores/milvus/",),
     "azure": (
@@ -129,9 +131,15 @@ PURE = (
     "stores/milvus/check.py",
     "stores/milvus/model.py",
     "stores/milvus/recipe.py",
-    "stores/neo4j/",
+    "stores/neo4j/check.py",
+    "stores/neo4j/model.py",
+    "stores/neo4j/recipe.py",
+    "stores/neo4j/values.py",
+    "stores/postgresql/bonds.py",
     "stores/postgresql/chains.py",
     "stores/postgresql/recipe.py",
+    "stores/retention.py",
+    "stores/verification.py",
     "stores/whole.py",
     "topology/",
 )

@@ -195,7 +195,8 @@ def _look(context: Context, sealing: Sealing) -> Published:
             open_[name] = context.repositories[name]
         except AegisError as error:
             open_[name] = error
-    return publications.find(context.declared.system.name, open_, sealing.signers.values())
+    former = [key for keys in sealing.former_signers.values() for key in keys]
+    return publications.find(context.declared.system.name, open_, sealing.signers.values(), former=former)
 
 
 def _ready(context: Context) -> dict[str, Repository]:

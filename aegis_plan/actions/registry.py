@@ -26,6 +26,10 @@ _GENERAL = {
     "backup": "backup:Backup",
     "copy-set": "copy_set:CopySet",
     "clean-up": "clean_up:CleanUp",
+    "expire": "expire:Expire",
+    "prune": "prune:Prune",
+    "hold": "hold:Hold",
+    "verify": "verify:Verify",
     "publish": "publish:Publish",
     "rewrap": "rewrap:Rewrap",
 }

@@ -106,7 +106,7 @@ class _Children:
 
     def __call__(self, unit: Unit) -> Round:
         from aegis_plan.schedule.child import Child
-        from aegis_plan.schedule.round import Ended, Failed
+        from aegis_plan.schedule.round import Ended, Over
 
         store, aspect = unit
         command = [sys.executable, "-m", "aegis_plan", "backup", store]
@@ -114,7 +114,7 @@ class _Children:
         try:
             return Child(command, unit, self._tell)
         except OSError as error:
-            return Failed(Ended("failed", "", f"the program cannot be started: {error.strerror}"))
+            return Over(Ended("failed", "", f"the program cannot be started: {error.strerror}"))
 
 
 class _Log:

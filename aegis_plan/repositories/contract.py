@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
 Proof = Literal["full", "service", "size"]
@@ -28,6 +29,8 @@ class Head:
     """CRC-32 of the whole object, eight hex digits, as the service computed it."""
     tag: str = ""
     """Version mark for `compare_and_set`."""
+    modified: datetime | None = None
+    """When it came to be, by the storage's own clock, where that is told."""
     claimed: str | None = None
     """Hex digest that its writer stored beside the object, where the service computed none: it says which bytes were
     meant, and proves nothing."""
@@ -99,7 +102,15 @@ class Repository(Protocol):
         """The bytes and the tag of a `compare_and_set` object, or None."""
 
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
-        """Removes unfinished uploads below `prefix` that old, and names them."""
+        """Removes unfinished uploads below `prefix` that old, and names them: what a killed process left.
+
+        Their age counts from the last part that came, so that one that still runs is never taken for one that does
+        not. Objects that are complete and that no record names are another matter: see `leftover.py`."""
+
+    def writer_may_delete(self, key: str) -> bool | None:
+        """Whether the identity that writes can remove the object, by trying; None where no other is declared to.
+
+        For checks alone: where it can, the object is gone."""
 
     def close(self) -> None:
         """Ends connections."""

@@ -79,6 +79,9 @@ class Retrying:
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
         return self._again(lambda: self.inner.sweep(prefix, older_than_seconds))
 
+    def writer_may_delete(self, key: str) -> bool | None:
+        return self._again(lambda: self.inner.writer_may_delete(key))
+
     def close(self) -> None:
         self.inner.close()
 

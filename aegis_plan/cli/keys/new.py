@@ -98,6 +98,7 @@ def replace_signing_key(session: Session, site: str) -> None:
     from aegis_plan.cli.planning import require_known
     from aegis_plan.cli.wire import load_documents, local_sites, open_site
     from aegis_plan.sealing.keys import new_signing_key
+    from aegis_plan.sealing.vouchers import endorse
 
     loaded = load_documents()
     require_known("site", site, loaded.documents.sites)
@@ -130,6 +131,13 @@ def replace_signing_key(session: Session, site: str) -> None:
         text.put(["sealing", "former_signers"], site, f'["{old}"]')
     else:
         text.put(["sealing"], "former_signers", f'{{{site}: ["{old}"]}}', before="signers")
+    if here.keys.signing is not None:
+        # A machine that has nothing and knows the old one believes the new one by it.
+        voucher = f'"{endorse(here.keys.signing, signer)}"'
+        if text.has("sealing", "vouchers"):
+            text.add(["sealing", "vouchers"], voucher)
+        else:
+            text.put(["sealing"], "vouchers", f"[{voucher}]", before="signers")
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     private(place, base64.b64encode(key).decode())
     reference = "${file:" + f"{place.parent.name}/{place.name}" + "}"

@@ -6,7 +6,6 @@ the key '' and falls back on the clock of this host. A page that is out of order
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ FIRST_ROWS = 64
 _STRONG = 0
 _TOO_LARGE = ("larger than max", "maxOutputSize", "exceeds", "RESOURCE_EXHAUSTED", "Received message")
 _LOWEST = -(2**63)
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class Page:
 
 
 def literal(key: int | str) -> str:
-    """A key as an expression of Milvus has it."""
-    return json.dumps(key, ensure_ascii=False) if isinstance(key, str) else str(key)
+    """A key as an expression of Milvus has it: only these have to be written otherwise, and Milvus Lite knows few
+    other ways of writing them."""
+    return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(key)
 
 
 def after(name: str, key: int | str | None) -> str:
