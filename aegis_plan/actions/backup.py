@@ -24,6 +24,10 @@ from aegis_plan.stores.contract import Source, StartAgain
 from aegis_plan.stores.drivers import driver
 
 TOOL = "aegis-plan"
+_META = ("manifest", "pages")
+"""Objects that a backup host itself may open, for the next set builds on them."""
+_WHOLE = ("manifest", "config")
+"""Objects that are too small for volumes."""
 
 
 class Backup:
@@ -132,10 +136,9 @@ class Backup:
             minimum_copies=sealing.minimum_copies,
         ) as writer:
             for archive, chunks in source.archives():
-                listed = archive == "manifest"
                 writer.add(
-                    archive, chunks, meta=listed, volumes=not listed and archive != "config",
-                    members=None if listed else source.members,
+                    archive, chunks, meta=archive in _META, volumes=archive not in _WHOLE,
+                    members=None if archive in _META else source.members,
                 )  # fmt: skip
             written = writer.finish()
         for repository, why in sorted(written.dropped.items()):

@@ -51,8 +51,6 @@ class CheckRepository(_Check):
         subject, title = f"repositories/{name}", f"{site}: the repository can be used"
         try:
             repository = context.repositories[name]
-            if declared.kind == "azure":
-                raise AegisError("repository-not-built", "nothing reads or writes this kind yet", name)
         except UnavailableError as error:
             return _done([unverified(error.code, title, error, subject)])
         except AegisError as error:

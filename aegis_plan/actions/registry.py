@@ -26,6 +26,8 @@ _GENERAL = {
     "backup": "backup:Backup",
     "copy-set": "copy_set:CopySet",
     "clean-up": "clean_up:CleanUp",
+    "publish": "publish:Publish",
+    "rewrap": "rewrap:Rewrap",
 }
 """Kind to module and class in this package; loaded when first used."""
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aegis_plan.catalog.ending import endings
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
+from aegis_plan.catalog.verified import verdicts
 
 FATAL = frozenset(
     {"missing-object", "wrong-size", "wrong-digest", "unreadable-record", "bad-signature", "unreadable-keys"}
@@ -29,15 +31,8 @@ class Living:
 
 def living(shelf: Shelf, without: Sequence[str] = ()) -> Living:
     """Folds a shelf, leaving out the repositories `without`."""
-    ended: set[str] = set()
-    bad: set[tuple[str, str]] = set()
-    for record in shelf.records:
-        if record.kind == "tombstone":
-            ended.add(record.target)
-        elif record.kind == "verification" and record.verdict == "fail":
-            bad.add((record.repository, record.target))
-        elif record.kind == "verification" and record.verdict == "pass":
-            bad.discard((record.repository, record.target))
+    ended = endings(shelf.records)
+    bad = {place for place, found in verdicts(shelf.records).items() if found == "fail"}
     holders: dict[str, tuple[str, ...]] = {}
     for holding in shelf.holdings:
         if not holding.reachable or holding.repository in without:

@@ -97,28 +97,75 @@ class LogRecord(_Record):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
+class Ending(_Frozen):
+    """One record that a tombstone ends."""
+
+    record: str
+    """Id of the record."""
+    digest: str
+    """Its digest: whoever names it as a predecessor does not miss it after it went."""
+    reason: str
+
+
 class TombstoneRecord(_Record):
-    """Says that a set or range is going or gone, and why; its objects may be deleted after it."""
+    """Says that sets, ranges or other records are going or gone, and why.
+
+    What it ends no longer counts; its objects are deleted from `delete_from` on, unless a hold came in between."""
 
     kind: Literal["tombstone"] = "tombstone"
-    target: str
-    """Id of the record that it ends."""
-    reason: str
+    targets: tuple[Ending, ...]
+    delete_from: datetime
     run: str
+
+
+class HoldRecord(_Record):
+    """Keeps sets from going whatever their age, also such as a tombstone that is older than it has ended already."""
+
+    kind: Literal["hold"] = "hold"
+    targets: tuple[str, ...] = ()
+    """Ids of the records that it keeps; none: everything that the store has."""
+    until: datetime | None = None
+    """None: until it is released."""
+    reason: str
+    by: str
+    run: str
+
+
+class ReleaseRecord(_Record):
+    """Ends a hold."""
+
+    kind: Literal["release"] = "release"
+    hold: str
+    """Id of the hold's record."""
+    reason: str
+    by: str
+    run: str
+
+
+class Checked(_Frozen):
+    """What a verification found of one record in one repository."""
+
+    record: str
+    """Id of the record."""
+    verdict: Literal["pass", "fail", "could_not_verify"]
+    read: tuple[str, ...] = ()
+    """Names of the objects whose every byte was read and compared; of the others the service's word was taken."""
+    opened: bool = False
+    """Whether what was read was unsealed too, and the bytes within compared."""
+    findings: tuple[str, ...] = ()
 
 
 class VerificationRecord(_Record):
-    """What a verification read and found."""
+    """What one verification found in one repository."""
 
     kind: Literal["verification"] = "verification"
-    target: str
     repository: str
-    verdict: Literal["pass", "fail", "could_not_verify"]
-    share: float
-    """Part of the bytes that was read, 0 to 1."""
-    findings: tuple[str, ...] = ()
+    checked: tuple[Checked, ...]
     run: str
 
 
-Record = Annotated[SetRecord | LogRecord | TombstoneRecord | VerificationRecord, Field(discriminator="kind")]
+Record = Annotated[
+    SetRecord | LogRecord | TombstoneRecord | HoldRecord | ReleaseRecord | VerificationRecord,
+    Field(discriminator="kind"),
+]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)

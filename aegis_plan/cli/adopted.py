@@ -210,18 +210,13 @@ scenarios:
 
 
 def _kinds(found: Adopted) -> str:
-    if found.major < 17:
-        return f"""\
-      full:                           # PostgreSQL {found.major} takes no incremental backups, 17 is the first that does
-        schedule: "0 2 * * *"         # each night at two
-        retain: 4 weeks
-"""
-    return """\
+    how = "all other nights" if found.major >= 17 else "all other nights; all is read, what changed is kept"
+    return f"""\
       full:
         schedule: "0 2 * * 0"         # Sundays at two
         retain: 4 weeks
       incremental:
-        schedule: "0 2 * * 1-6"       # all other nights
+        schedule: "0 2 * * 1-6"       # {how}
         retain: 4 weeks
 """
 

@@ -25,6 +25,8 @@ _MOST_CIRCLES = 20
 _SECRET_FIELDS = (
     ("repositories", "*", "secret_key"),
     ("repositories", "*", "connection"),
+    ("repositories", "*", "sas"),
+    ("repositories", "*", "account_key"),
     ("channels", "*", "url"),
 )
 """Values that are secrets as a whole; those of stores are known to the engines."""
@@ -325,6 +327,10 @@ def _storages(root: Node) -> Iterator[AegisError]:
             storage = ("local", said.get("site", ""), posixpath.normpath(said["path"]))
         elif said.get("kind") == "s3" and "bucket" in said:
             storage = ("s3", said.get("endpoint", "").rstrip("/"), said["bucket"], said.get("prefix", "").strip("/"))
+        elif said.get("kind") == "azure" and "container" in said:
+            # What stands in a connection is a secret: only the same reference is surely the same account.
+            account = said.get("endpoint", "").rstrip("/") or said.get("account", "") or said.get("connection", "")
+            storage = ("azure", account, said["container"], said.get("prefix", "").strip("/"))
         if storage is None:
             continue
         first = known.setdefault(storage, str(path[-1]))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from aegis_plan.documents.model import Documents, LocalRepository, S3Repository
+from aegis_plan.documents.model import AzureRepository, Documents, LocalRepository, S3Repository
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.services import concerned
 from aegis_plan.requirement import Requirement
@@ -47,9 +47,10 @@ def wanted(plan: Plan) -> Wanted:
     homes = {documents.stores[store].members[member].site for store, member in _split(found.members)}
     for name in found.repositories:
         repository = documents.repositories[name]
-        if isinstance(repository, S3Repository):
+        if isinstance(repository, S3Repository | AzureRepository):
+            s3 = isinstance(repository, S3Repository)
             for site in sorted(homes):
-                for key in ("access_key", "secret_key"):
+                for key in ("access_key", "secret_key") if s3 else ("connection", "sas", "account_key"):
                     if text := getattr(repository, key):
                         found.site(site)["references"][f"{key} of {name}"] = text
         elif isinstance(repository, LocalRepository):

@@ -95,8 +95,12 @@ def title(plan: Plan) -> str:
     names = ", ".join(plan.intent.stores)
     if plan.intent.kind == "protect":
         return "Plan to protect"
+    if plan.intent.kind == "publish":
+        return "Plan to publish the documents"
     if plan.intent.kind == "backup":
         return f"Plan to back up {names}"
+    if plan.intent.kind == "rewrap":
+        return "Plan to wrap data keys anew"
     text = f"Plan to recover {names}" if names else "Plan to recover"
     if plan.intent.beside:
         text += f" beside, in {plan.intent.beside}"

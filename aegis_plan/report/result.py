@@ -30,6 +30,10 @@ def headline(plan: Plan) -> str:
     names = ", ".join(intent.stores)
     if intent.kind == "protect":
         return f"protect {names or plan.system}"
+    if intent.kind == "publish":
+        return f"publish the documents of {plan.system}"
+    if intent.kind == "rewrap":
+        return f"wrap data keys of {names or plan.system} anew"
     if intent.kind == "backup":
         return f"back up {names} ({intent.options.get('method', 'full')})"
     return f"recover from {intent.scenario}" if intent.scenario else f"restore {names}"

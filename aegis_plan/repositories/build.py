@@ -8,7 +8,6 @@ from pathlib import Path
 from aegis_plan.documents.model import AzureRepository as AzureDeclared
 from aegis_plan.documents.model import LocalRepository as LocalDeclared
 from aegis_plan.documents.model import Repository as Declared
-from aegis_plan.errors import UnavailableError
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.repositories.retry import Retrying
 
@@ -17,19 +16,15 @@ def build(name: str, declared: Declared, resolve: Callable[[str], str], site: Pa
     """The repository, wrapped so that passing faults are tried again. `resolve` turns secret references into text;
     `site` is the folder of the site, which remembers the repositories that it wrote to.
 
-    Opens nothing yet: an unreachable repository shows at its first use. Raises what `resolve` raises, and
-    UnavailableError `repository-not-built` for a kind that documents may declare and nothing reads or writes yet."""
+    Opens nothing yet: an unreachable repository shows at its first use. Raises what `resolve` raises."""
     if isinstance(declared, LocalDeclared):
         from aegis_plan.repositories.local import LocalRepository
 
         return LocalRepository(name, Path(resolve(declared.path)), site / "known" if site is not None else None)
     if isinstance(declared, AzureDeclared):
-        raise UnavailableError(
-            "repository-not-built",
-            "this version can neither read nor write this kind of repository",
-            f"{name} is of kind azure",
-            "take it out of the backups for now; the others go on without it",
-        )
+        from aegis_plan.repositories.azure import AzureRepository
+
+        return Retrying(AzureRepository(name, declared, resolve))
     from aegis_plan.repositories.s3 import S3Repository
 
     return Retrying(S3Repository(name, declared, resolve))

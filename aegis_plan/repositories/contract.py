@@ -28,6 +28,9 @@ class Head:
     """CRC-32 of the whole object, eight hex digits, as the service computed it."""
     tag: str = ""
     """Version mark for `compare_and_set`."""
+    claimed: str | None = None
+    """Hex digest that its writer stored beside the object, where the service computed none: it says which bytes were
+    meant, and proves nothing."""
 
 
 class Listed(NamedTuple):

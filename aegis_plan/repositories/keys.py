@@ -32,6 +32,12 @@ def data_key_prefix(system: str, store: str, lineage: str, key: str) -> str:
     return f"{lineage_root(system, store, lineage)}keys/{key}."
 
 
+def generation(key: str) -> tuple[str, int] | None:
+    """What the keys of all generations of a data key begin with, and which one this is; None where it is none."""
+    prefix, _, number = key.removesuffix(".json").rpartition(".")
+    return (prefix + ".", int(number)) if key.endswith(".json") and number.isascii() and number.isdigit() else None
+
+
 def state_root(system: str) -> str:
     return f"{ROOT}/{system}/state/"
 
@@ -62,3 +68,54 @@ def run_plan(system: str, run: str) -> str:
 def run_entries(system: str, run: str, first: int, last: int) -> str:
     """Mirror of some lines of a journal, both ends included, sealed. Objects of two lives may overlap, never differ."""
     return f"{state_root(system)}runs/{run}/{first:08d}-{last:08d}"
+
+
+SYSTEM_ROOM = "_system"
+"""Where records lie that are of no store. A name never begins with an underscore, so that no store has this one."""
+
+
+def system_root(system: str) -> str:
+    """Prefix of all that is of the system as a whole."""
+    return f"{ROOT}/{system}/{SYSTEM_ROOM}/"
+
+
+def publication_root(system: str) -> str:
+    return f"{system_root(system)}publications/"
+
+
+def publication(system: str, number: int) -> str:
+    """The signed manifest of one publication of the documents."""
+    return f"{publication_root(system)}{number:08d}.json"
+
+
+def publication_documents(system: str, number: int, digest: str) -> str:
+    """The sealed documents of a publication; its digest is in the name, so that what a killed attempt left is in
+    nobody's way."""
+    return f"{publication_root(system)}{number:08d}.{digest[:16]}.age"
+
+
+def beside(system: str, digest: str, name: str) -> str:
+    """Something that lies beside the documents for a machine that has nothing: by content, so that it is there once."""
+    return f"{system_root(system)}beside/{digest[:16]}/{name}"
+
+
+def repository_name(system: str, name: str) -> str:
+    """Says by its key alone how the documents call the repository that it lies in."""
+    return f"{system_root(system)}called/{name}"
+
+
+SYSTEMS = f"{ROOT}/_systems/"
+"""One small object for each system that was published: a whole bucket need not be listed to learn their names."""
+
+
+def system_mark(system: str) -> str:
+    return f"{SYSTEMS}{system}"
+
+
+def schedule_root(system: str) -> str:
+    """Prefix of the records of what was due, done and missed; the next part of a key is the day, in UTC."""
+    return f"{system_root(system)}schedule/"
+
+
+def schedule_record(system: str, day: str, record_id: str) -> str:
+    return f"{schedule_root(system)}{day}/{record_id}.json"

@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from aegis_plan.documents.model import LocalRepository, S3Repository
+from aegis_plan.documents.model import AzureRepository, LocalRepository, S3Repository
+from aegis_plan.documents.model import Repository as Declared
 from aegis_plan.errors import AegisError, LockedError, UnavailableError
 from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Repository, read
@@ -22,11 +23,15 @@ _TAG = '"00000000000000000000000000000000"'
 """The version mark of no object: a write on its condition is refused by a service that keeps conditions."""
 _FEWEST_INODES = 64
 """A backup makes a handful of files; with less than that it ends in the midst."""
+_AZURE_RIGHTS = (
+    "give the identity 'Storage Blob Data Contributor' on the container, or a signature with the rights r, c, w and l, "
+    "and d where it prunes"
+)
 _FIRST, _SECOND = b'{"aegis": "check"}\n', b'{"aegis": "check again"}\n'
 
 
 def permissions(
-    repository: Repository, declared: LocalRepository | S3Repository, system: str, site: str, *, write: bool
+    repository: Repository, declared: Declared, system: str, site: str, *, write: bool
 ) -> list[Requirement]:
     """What `site` may do there. With `write` an object is written, written again, read and removed."""
     return list(_Check(repository, declared, system, site).all(write))
@@ -46,9 +51,7 @@ def free(path: str) -> int | None:
 
 
 class _Check:
-    def __init__(
-        self, repository: Repository, declared: LocalRepository | S3Repository, system: str, site: str
-    ) -> None:
+    def __init__(self, repository: Repository, declared: Declared, system: str, site: str) -> None:
         self.repository, self.declared = repository, declared
         self.name, self.site = repository.name, site
         self.subject = f"repositories/{repository.name}"
@@ -76,7 +79,7 @@ class _Check:
         yield self._get()
         if write:
             yield from self._write()
-        elif isinstance(self.declared, S3Repository):
+        elif not isinstance(self.declared, LocalRepository):
             yield self._conditional()
             yield self._one(
                 "repository-delete-denied", "could_not_verify", "objects can be removed", (), severity="note",
@@ -101,9 +104,11 @@ class _Check:
                 return self._one(error.code, "missing", summary, needed, detail=error.detail, hint=error.hint)
             return unverified(code, f"{self.site}: {summary}", error, self.subject, needed_for=needed)
         except AegisError as error:
-            hint = "give the account what the policy below says" if error.code == "repository-denied" else error.hint
-            if isinstance(self.declared, LocalRepository):
-                hint = error.hint
+            hint = error.hint
+            if error.code == "repository-denied" and isinstance(self.declared, S3Repository):
+                hint = "give the account what the policy below says"
+            elif error.code == "repository-denied" and isinstance(self.declared, AzureRepository):
+                hint = _AZURE_RIGHTS
             lacking = code if error.code == "repository-denied" else error.code
             return self._one(lacking, "missing", summary, needed, detail=error.detail, hint=hint)
         return self._one(code, "ok", summary, needed)

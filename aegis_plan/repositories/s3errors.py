@@ -4,11 +4,9 @@ carry keys and addresses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from aegis_plan.errors import AegisError, DamageError, UnavailableError
-from aegis_plan.repositories.local import conflict, missing
+from aegis_plan.errors import AegisError
+from aegis_plan.repositories import refused
+from aegis_plan.repositories.refused import Refused
 
 _DENIED = {
     "AccessDenied",
@@ -25,26 +23,6 @@ _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "StorageFu
 _DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody"}
 
 
-@dataclass(frozen=True)
-class Refused(Exception):
-    """An answer whose meaning depends on what was asked; the caller decides."""
-
-    kind: Literal["missing", "exists", "busy", "range", "upload-gone"]
-
-    def as_error(self, name: str, key: str) -> AegisError:
-        """The error for a caller to whom the answer means no more than it says."""
-        if self.kind == "missing":
-            return missing(name, key)
-        if self.kind == "exists":
-            return conflict(name, key)
-        return UnavailableError(
-            "repository-busy",
-            "a repository is busy with the same object",
-            f"{name}: {key}: {self.kind}",
-            "it is tried again",
-        )
-
-
 def translate(error: Exception, name: str, doing: str) -> Exception:
     """Our error for whatever the SDK raised."""
     from botocore import exceptions as sdk
@@ -54,33 +32,23 @@ def translate(error: Exception, name: str, doing: str) -> Exception:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return _answer(str(error.response.get("Error", {}).get("Code", "")), status, name, doing)
     if isinstance(error, sdk.NoCredentialsError | sdk.PartialCredentialsError | sdk.CredentialRetrievalError):
-        return _denied(name, doing, "no credentials are given or found")
+        return refused.denied(name, doing, "no credentials are given or found")
     if isinstance(error, sdk.ParamValidationError | sdk.NoRegionError | sdk.UnknownEndpointError | ValueError):
-        return AegisError(
-            "repository-misdeclared",
-            "a repository cannot be used as it is declared",
-            f"{name}: {type(error).__name__} on the way to {doing}",
-            "check bucket, region, endpoint and prefix",
-        )
+        return refused.misdeclared(name, doing, type(error).__name__)
     if isinstance(error, sdk.SSLError):
-        detail, hint = "the TLS connection failed", "check the endpoint and, for a private authority, `ca`"
-    elif not isinstance(error, sdk.BotoCoreError | sdk.HTTPClientError | HTTPError | OSError):
+        return refused.unreachable(
+            name, doing, "the TLS connection failed", "check the endpoint and, for a private authority, `ca`"
+        )
+    if not isinstance(error, sdk.BotoCoreError | sdk.HTTPClientError | HTTPError | OSError):
         return error
-    else:
-        detail, hint = type(error).__name__, "check the network and the endpoint; it is tried again"
-    return UnavailableError(
-        "repository-unreachable", "a repository cannot be reached", f"{name}: {detail} on the way to {doing}", hint
+    return refused.unreachable(
+        name, doing, type(error).__name__, "check the network and the endpoint; it is tried again"
     )
 
 
 def _answer(code: str, status: int, name: str, doing: str) -> Exception:
     if code == "NoSuchBucket":
-        return AegisError(
-            "bucket-missing",
-            "a repository's bucket does not exist",
-            f"{name}, on the way to {doing}",
-            "make the bucket, or correct its name; aegis makes none",
-        )
+        return refused.bucket_missing(name, doing)
     if code == "NoSuchUpload":
         return Refused("upload-gone")
     if status == 416:
@@ -90,42 +58,18 @@ def _answer(code: str, status: int, name: str, doing: str) -> Exception:
     if status == 409:
         return Refused("busy")
     if code in _DENIED or status in (401, 403):
-        return _denied(name, doing, f"the service answers {code or status}")
+        return refused.denied(name, doing, f"the service answers {code or status}")
     if code in ("NoSuchKey", "NotFound", "404"):
         return Refused("missing")
     if code in _FULL or status == 507:
-        return UnavailableError(
-            "repository-full",
-            "a repository has no room",
-            f"{name}: the service answers {code or status} on the way to {doing}",
-            "make room or prune",
-        )
+        return refused.full(name, doing, code or status)
     if code in _DAMAGED:
-        return DamageError(
-            "arrived-damaged",
-            "what arrived in a repository is not what was sent",
-            f"{name}: the service answers {code} on the way to {doing}",
-            "it is tried again; if it repeats, look at what lies between",
-        )
+        return refused.damaged_on_the_way(name, doing, code)
     if code in _BUSY or status == 429 or status >= 500:
-        return UnavailableError(
-            "repository-unavailable",
-            "a repository refuses for now",
-            f"{name}: the service answers {code or status} on the way to {doing}",
-            "it is tried again",
-        )
+        return refused.unavailable(name, doing, code or status)
     return AegisError(
         "repository-refused",
         "a repository refuses a request",
         f"{name}: the service answers {code or 'no code'} ({status}) on the way to {doing}",
         "a service without checksums needs `checksums: when_required`; otherwise see what it supports",
-    )
-
-
-def _denied(name: str, doing: str, detail: str) -> AegisError:
-    return AegisError(
-        "repository-denied",
-        "a repository does not allow this",
-        f"{name}: {detail} on the way to {doing}",
-        "check the credentials, the machine's clock and what the account may do",
     )

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from aegis_plan.catalog.record import LogRecord, Record, SetRecord, TombstoneRecord
+from aegis_plan.catalog.ending import buried, endings
+from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.repositories.view import Believed, View
 
 SETTLE = 0.5
@@ -19,7 +20,7 @@ def doubtful(views: Mapping[str, View], seen: Mapping[str, tuple[str, ...]]) -> 
     """The repositories that have to be listed again before what they lack is believed."""
     reached = {name: view for name, view in views.items() if not view.reason}
     known = _known(reached)
-    digests_known = {digest for _, digest in known.values()}
+    digests_known = {digest for _, digest in known.values()} | buried(record for record, _ in known.values())
     lately = _Lately(known)
     gone = any(digest not in digests_known for heads in seen.values() for digest in heads) or any(
         digest not in digests_known
@@ -37,7 +38,7 @@ def doubtful(views: Mapping[str, View], seen: Mapping[str, tuple[str, ...]]) -> 
 
 
 def _in_doubt(view: View, copied: list[SetRecord | LogRecord], lately: _Lately) -> bool:
-    if any(damage.kind == "unreadable-record" for damage in view.damage):
+    if any(damage.kind in ("unreadable-record", "unreadable-keys") for damage in view.damage):
         return True
     return any(bool(view.lacks(record)) if record.id in view.records else lately.wrote(record) for record in copied)
 
@@ -73,7 +74,7 @@ def _known(views: Mapping[str, View]) -> dict[str, Believed]:
 
 
 def _ended(known: Mapping[str, Believed]) -> set[str]:
-    return {record.target for record, _ in known.values() if isinstance(record, TombstoneRecord)}
+    return set(endings(record for record, _ in known.values()))
 
 
 class _Lately:

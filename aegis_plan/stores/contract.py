@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
+from aegis_plan.catalog.retention import Bonds
 from aegis_plan.documents.model import Documents, Store
 from aegis_plan.requirement import Requirement
 
@@ -175,6 +176,9 @@ class StoreSpec(Protocol):
 
     def exposure(self, ask: Ask) -> Exposure:
         """What would be lost now."""
+
+    def bonds(self, shelf: Shelf) -> Bonds:
+        """What the living records of a shelf need of each other, so that retention never parts them."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tests.plan.world import (
     member,
     shelf,
     snapshot,
+    stored,
 )
 
 DAY = 24 * 60.0
@@ -95,6 +96,26 @@ def test_an_incremental_that_may_not_be_becomes_a_full_and_says_why(change: dict
     assert plan.steps[0].params["method"] == "full"
     assert why in plan.steps[0].params["why_full"]
     assert why in plan.steps[0].reason
+
+
+def test_hashes_of_pages_take_the_place_of_what_a_server_does_not_tell() -> None:
+    full = FULL.model_copy(update={"objects": (*FULL.objects, stored("pages.000", 100))})
+    plan = protect(snapshot(shelf(full, LOG), member(version=150018), minute=DAY + 1))
+    assert plan.steps[0].params["method"] == "incremental"
+    assert [note.code for note in plan.findings if "15 takes no incremental" in note.detail] == ["incremental-by-pages"]
+
+
+@pytest.mark.parametrize(("behind", "told"), [(30.0, True), (1.0, False)])
+def test_a_replica_that_is_read_and_lies_too_far_behind_is_told(behind: float, told: bool) -> None:
+    plain = documents()
+    body = plain.model_dump(mode="json")
+    store = body["stores"]["policy-db"]
+    store["members"]["seoul-2"] = {"site": "seoul", "connection": "${env:DB}", "lag": "5s"}
+    store["backup"]["from_member"] = "seoul-2"
+    replica = member("replica", name="seoul-2", lag_seconds=behind, flush_lsn="0/5000")
+    ahead = member(flush_lsn="0/6000")
+    plan = plan_protection(type(plain).model_validate(body), snapshot(QUIET, ahead, replica), "d", "test")
+    assert ("replica-behind" in [note.code for note in plan.findings]) is told
 
 
 def test_hints_are_enough_without_checksums() -> None:

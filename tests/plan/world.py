@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aegis_plan.catalog.holding import Damage, Holding, Shelf
-from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject, TombstoneRecord
+from aegis_plan.catalog.record import Ending, LogRecord, Record, SetRecord, StoredObject, TombstoneRecord
 from aegis_plan.documents.digest import digest
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import MemberLook, PastDuration, SiteLook, Snapshot, StoreLook, store_facts
@@ -152,8 +152,8 @@ def a_tombstone(target: str) -> TombstoneRecord:
         aspect="data",
         written=at(0),
         site="seoul",
-        target=f"r-{target}",
-        reason="expired",
+        targets=(Ending(record=f"r-{target}", digest="d", reason="expired"),),
+        delete_from=at(0),
         run="x",
     )
 

@@ -1,4 +1,4 @@
-"""The conformance suite of repositories, on a folder and on two S3 servers; and what an account lacks there."""
+"""The conformance suite of repositories, on a folder, two S3 servers and Azurite; and what an account lacks there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from aegis_plan.repositories.retry import Retrying
 from aegis_plan.requirement import Requirement, exit_code
 from tests.conformance.repository import RepositoryConformance
 from tests.servers import ports
+from tests.servers.azurite import AzureServer, azurite
 from tests.servers.bucket import BUCKET, S3Server
 from tests.servers.seaweedfs import READER, seaweedfs
 from tests.servers.versitygw import versitygw
 
-__all__ = ["seaweedfs", "versitygw"]
+__all__ = ["azurite", "seaweedfs", "versitygw"]
 
 
 class TestLocal(RepositoryConformance):
@@ -45,6 +46,14 @@ class TestSeaweedFS(RepositoryConformance):
         made.close()
 
 
+class TestAzurite(RepositoryConformance):
+    @pytest.fixture
+    def repository(self, azurite: AzureServer) -> Iterator[Repository]:
+        made = Retrying(azurite.repository())
+        yield made
+        made.close()
+
+
 class TestWithoutChecksums(RepositoryConformance):
     """A service of which only the oldest half of the protocol is asked."""
 
@@ -65,7 +74,7 @@ def asked(server: S3Server, prefix: str, *, write: bool, **more: object) -> dict
         made.close()
 
 
-@pytest.mark.parametrize("kind", ["versitygw", "seaweedfs"])
+@pytest.mark.parametrize("kind", ["versitygw", "seaweedfs", "azurite"])
 def test_an_account_that_may_do_all(request: pytest.FixtureRequest, kind: str) -> None:
     server: S3Server = request.getfixturevalue(kind)
     looked = asked(server, f"may-all-{kind}", write=False)

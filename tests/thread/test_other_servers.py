@@ -1,4 +1,4 @@
-"""The same promises for other servers: PostgreSQL 15, one with a tablespace, one with a replica, and a restore beside
+"""The same promises for other servers: one with a tablespace, one with a replica, and a restore beside
 that is a server of its own."""
 
 from __future__ import annotations
@@ -13,39 +13,8 @@ from pathlib import Path
 
 from tests.servers.postgresql import PASSWORD, Server, free_port
 from tests.thread.beside import rows_beside
-from tests.thread.history import QUERY, TABLE, History, protected_again
-from tests.thread.world import World, world
-
-
-def test_postgresql_15() -> None:
-    with world(major=15) as made:
-        made.sql(TABLE)
-        history = History(made)
-        history.commit(3)
-        made.ok("apply", "-y")
-        moment = history.commit(2)
-        history.commit(2)
-        made.ok("backup", "policy-db", "--log", "-y")
-        asked = made.ok("backup", "policy-db", "--incremental", "-y")
-        assert "full" in asked.text
-        assert "17" in asked.text, "the reason is not told: incrementals need PostgreSQL 17"
-        history.commit(1)
-        made.ok("backup", "policy-db", "--log", "-y")
-        assert rows_beside(made, "--to", moment.isoformat(), query=QUERY) == history.at(moment)
-        made.ok("restore", "policy-db", "--to", moment.isoformat(), "-y")
-        second = history.branch(moment)
-        assert second.now() == second.rows
-        protected_again(made)
-        second.commit(3)
-        made.server.kill()
-        ran = made.ok("apply", "-y", "--scenario", "database-failure")
-        assert second.now() == second.rows
-        assert "nothing that was acknowledged was lost" in " ".join(ran.text.split())
-        made.ok("backup", "policy-db", "--log", "-y")
-        made.destroy()
-        made.ok("apply", "-y", "--scenario", "database-failure")
-        assert second.now() == second.rows
-        protected_again(made)
+from tests.thread.history import QUERY, History, protected_again
+from tests.thread.world import World
 
 
 def test_a_tablespace(bare: World) -> None:
@@ -103,9 +72,11 @@ def test_beside_is_a_server_of_its_own(protected: World) -> None:
     finally:
         other.end()
     protected_again(world)
+    runs = world.runs()
     again = world.aegis("restore", "policy-db", "--beside", str(other.data), "-y")
     assert again.code == 1, again.text
     assert "place-occupied" in again.text
+    assert world.runs() == runs, "it is refused in the plan already"
 
 
 @contextmanager

@@ -47,8 +47,6 @@ class S3Repository(Section):
 
 
 class AzureRepository(Section):
-    """Experimental: it is checked, and nothing is written there yet."""
-
     kind: Literal["azure"]
     container: str
     """Name of the container."""
@@ -61,7 +59,11 @@ class AzureRepository(Section):
     site: Name | None = None
     """Where it stands, so that a plan knows what is lost with a site."""
     connection: str = ""
-    """A secret reference to a connection string or a SAS address; default the SDK's own chain."""
+    """A secret reference to a connection string, or to an address with its signature (SAS)."""
+    sas: str = ""
+    """A secret reference to a shared access signature, beside `account` or `endpoint`."""
+    account_key: str = ""
+    """A secret reference to a key of the account; without any of the three azure-identity is asked."""
     part_size: Size = Field(default="16MiB", validate_default=True)
     """Size of the blocks of one upload."""
     ca: str = ""
@@ -76,14 +78,25 @@ class Sealing(Section):
     """age recipients that can read backups."""
     recovery_recipient: str
     """The offline recovery recipient; everything is sealed to it too."""
+    holders: dict[Name, str] = Field(default_factory=dict)
+    """Whose recipient is which, for lists and the recovery sheet: a person or a place to one of the recipients."""
     signers: dict[Name, str] = Field(default_factory=dict)
     """Site to `ed25519:<base64 public key>`."""
     former_signers: dict[Name, tuple[str, ...]] = Field(default_factory=dict)
     """Site, also one that is no more, to public keys that signed earlier and are believed still."""
     host_recipients: dict[Name, str] = Field(default_factory=dict)
     """Site to the age recipient of its host, for what the next backup needs to read."""
+    vouchers: tuple[str, ...] = ()
+    """What holders of private keys said of signers, so that a machine that has nothing believes them by its key."""
     minimum_copies: int = Field(default=1, ge=1)
     """How many repositories have to hold a backup for it to count."""
+
+    def holder(self, recipient: str) -> str:
+        """Who has the private half, as far as the documents say; empty where they do not."""
+        names = [name for name, held in self.holders.items() if held == recipient]
+        names += [f"host of {site}" for site, held in self.host_recipients.items() if held == recipient]
+        names += ["recovery"] if recipient == self.recovery_recipient else []
+        return ", ".join(names)
 
     @property
     def believed(self) -> dict[str, tuple[str, ...]]:

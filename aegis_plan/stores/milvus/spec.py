@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from typing import Literal
 
 from aegis_plan.catalog.holding import Shelf
+from aegis_plan.catalog.retention import Bonds
 from aegis_plan.documents.model import Store
 from aegis_plan.stores.contract import Ask, Candidate, Exposure, Modes, Recipe, StoreSpec, Target, Window
 from aegis_plan.stores.milvus import check
 
 
 class MilvusSpec:
-    """The pure half of the Milvus driver, whose acting half does not exist yet."""
+    """The pure half of the Milvus driver."""
 
     engine = "milvus"
     modes = Modes(
         incremental=False, log=False, consistency="exact", restore_stops_server=False, selections=("collection",)
     )
-    built = False
+    built = True
 
     def check(self, name: str, store: Store) -> Sequence[tuple[tuple[str | int, ...], str, str]]:
         return tuple(check.problems(store))
@@ -62,6 +63,9 @@ class MilvusSpec:
         from aegis_plan.stores import whole
 
         return whole.exposure(ask)
+
+    def bonds(self, shelf: Shelf) -> Bonds:
+        return Bonds()
 
 
 SPEC: StoreSpec = MilvusSpec()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from aegis_plan.catalog.holding import Shelf
+from aegis_plan.catalog.retention import Bonds
 from aegis_plan.documents.model import Store
 from aegis_plan.stores.contract import Ask, Candidate, Exposure, Modes, Recipe, StoreSpec, Target, Window
 from aegis_plan.stores.neo4j import check
@@ -58,6 +59,9 @@ class Neo4jSpec:
         from aegis_plan.stores import whole
 
         return whole.exposure(ask)
+
+    def bonds(self, shelf: Shelf) -> Bonds:
+        return Bonds()
 
 
 SPEC: StoreSpec = Neo4jSpec()

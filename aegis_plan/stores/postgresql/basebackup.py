@@ -10,19 +10,19 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from aegis_plan.actions.contract import Context
-from aegis_plan.catalog.record import Record, SetRecord
 from aegis_plan.errors import AegisError, UnavailableError
-from aegis_plan.repositories import keys
-from aegis_plan.repositories.datakeys import load_key
-from aegis_plan.repositories.reader import read_object
-from aegis_plan.repositories.records import find
 from aegis_plan.stores.archive import shelf_of
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
 from aegis_plan.stores.postgresql.continuity import behind, differs, furthest
-from aegis_plan.stores.postgresql.model import BackupParams
+from aegis_plan.stores.postgresql.model import FIRST_INCREMENTAL, BackupParams
+from aegis_plan.stores.postgresql.pages import NAME as PAGES
+from aegis_plan.stores.postgresql.pages import Pages, reduced
+from aegis_plan.stores.postgresql.parent import Parent, parent_of
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.replication import Replication, ServerError, table
-from aegis_plan.stores.postgresql.settings import configuration, details
+from aegis_plan.stores.postgresql.settings import configuration, details, setting
+from aegis_plan.stores.postgresql.tarindex import TarIndex
+from aegis_plan.stores.postgresql.transfer import OPTIONS, opened
 
 CHUNK = 256 << 10
 SAMPLE_SECONDS = 0.25
@@ -46,37 +46,6 @@ def sample(connection: Connection, where: str) -> tuple[datetime, int]:
     return moment.astimezone(UTC), parse_lsn(lsn)
 
 
-class TarIndex:
-    """Finds the members of a tar archive that streams by; looks at nothing but headers."""
-
-    def __init__(self) -> None:
-        self.members: list[list[Any]] = []
-        """Path, offset of its bytes in the archive, size."""
-        self._at = self._next = 0
-        self._head = b""
-
-    def feed(self, chunk: bytes | memoryview) -> None:
-        end = self._at + len(chunk)
-        while self._next + len(self._head) < end:
-            begin = self._next + len(self._head) - self._at
-            self._head += bytes(chunk[begin : begin + 512 - len(self._head)])
-            if len(self._head) < 512:
-                break
-            head, self._head, offset = self._head, b"", self._next + 512
-            size = 0
-            if head[0]:
-                field = head[124:136]
-                size = int.from_bytes(field[1:], "big") if field[0] & 0x80 else int(field.rstrip(b"\0 ") or b"0", 8)
-                prefix = head[345:500].rstrip(b"\0").decode("utf-8", "replace") if head[257:262] == b"ustar" else ""
-                name = head[:100].rstrip(b"\0").decode("utf-8", "replace")
-                if head[156:157] in (b"0", b"\0"):
-                    self.members.append([f"{prefix}/{name}" if prefix else name, offset, size])
-                else:
-                    size = 0
-            self._next = offset + (size + 511) // 512 * 512
-        self._at = end
-
-
 class Source:
     """One backup of one member. Made by the driver; `close` ends its connections."""
 
@@ -97,6 +66,14 @@ class Source:
         self._sample: tuple[datetime, int] | None = None
         self._samples: list[tuple[datetime, int]] = []
         self._sampled = 0.0
+        self._before: Pages | None = None
+        """Of an incremental by pages: the hashes of its parent."""
+        self._now: Pages | None = None
+        """The hashes of this set, where another may be built on it by pages."""
+        backup = context.declared.stores[params.store].backup
+        self._compression: str = backup.transfer_compression if backup is not None else "none"
+        self.by = ""
+        """How an incremental was found that is not the server's own, and why."""
         try:
             self._begin()
         except BaseException:
@@ -104,6 +81,9 @@ class Source:
             raise
 
     def close(self) -> None:
+        for pages in (self._before, self._now):
+            if pages is not None:
+                pages.close()
         if self._wire is not None:
             self._wire.close()
         self._sql.close()
@@ -130,12 +110,15 @@ class Source:
         self._not_behind()
         self.begun = sample(self._sql, self._where)[0]
         if self._params.method == "incremental":
-            self.why_full = self._unfit() or self._incremental(wire)
+            self.why_full = self._choose(wire)
             if self.why_full:
                 self._context.find("note", "full-instead", "a full was taken instead of an incremental", self.why_full)
-                wire = self._open()
-        if self.method == "full":
-            self._start(wire, "")
+        if self.method == "full" or self._before is not None:
+            self._start(self._open(), "")
+        backup = self._context.declared.stores[self._params.store].backup
+        followed = bool(self.why_full) or (backup is not None and backup.incremental is not None)
+        if self._before is not None or (followed and self._lacking()):
+            self._now = Pages(self._context.folder, self._details["block_size"])
 
     def _not_behind(self) -> None:
         """A set from where other log is archived already would be joined to that. Raises AegisError `log-forked`."""
@@ -147,59 +130,12 @@ class Source:
         if flushed < before.lsn:
             raise behind(self._where, flushed, before)
 
-    def _unfit(self) -> str:
-        """Why the parent cannot be built upon, or nothing."""
-        version = self._details["version"]
-        if version < 170000:
-            return f"PostgreSQL {version // 10000} takes no incremental backups, 17 is the first that does"
-        if self._params.parent is None:
-            return "no set was named to build on"
-        if not (self._details["data_checksums"] or self._details["wal_log_hints"]):
-            return "the server has neither data checksums nor wal_log_hints"
-        if ask(self._sql, "SHOW summarize_wal", self._where)[0][0] != "on":
-            return "the server does not summarize its log (summarize_wal is off)"
-        return ""
-
-    def _parent(self) -> tuple[SetRecord, bytes] | str:
-        context, params = self._context, self._params
-        system, sealing = context.declared.system.name, context.declared.sealing
-        reasons = []
-        record: Record | None = None
-        key = keys.record(system, params.store, params.lineage, params.parent or "")
-        for name in context.repositories:
-            try:
-                record, digest, _ = find(context.repositories[name], key, sealing.believed if sealing else {})
-                if params.parent_digest in (None, digest):
-                    break
-                record = None
-                reasons.append(f"{name}: another record than was planned")
-            except AegisError as error:
-                reasons.append(f"{name}: {error.summary}")
-        if not isinstance(record, SetRecord):
-            return f"the parent's record cannot be read ({'; '.join(reasons)})"
-        stored = next((found for found in record.objects if found.name == "manifest"), None)
-        if stored is None:
-            return "the parent has no manifest"
-        try:
-            secret = load_key(
-                context.repositories,
-                keys.data_key_prefix(system, params.store, params.lineage, record.key),
-                context.keys.identities,
-                sealing.believed if sealing else {},
-            )
-            if secret.meta is None:
-                return "this site's identity does not open the parent's manifest"
-            return record, read_object(context.repositories, stored, secret.meta, damage=lambda _r, _w: None)
-        except AegisError as error:
-            return f"the parent's manifest cannot be read: {error}"
-
-    def _incremental(self, wire: Replication) -> str:
-        """Begins an incremental; gives why it cannot be, or nothing."""
-        found = self._parent()
-        if isinstance(found, str):
-            return found
-        record, manifest = found
-        before = parse(record.end).timeline
+    def _choose(self, wire: Replication) -> str:
+        """Begins an incremental, the server's own or one by pages; gives why it cannot be, or nothing."""
+        parent = parent_of(self._context, self._params)
+        if isinstance(parent, str):
+            return parent
+        before = parse(parent.record.end).timeline
         if before != self._timeline or self._params.timeline not in (None, self._timeline):
             return f"the server is on timeline {self._timeline}, the parent is of timeline {before}"
         other = differs(
@@ -207,8 +143,36 @@ class Source:
         )
         if other:
             return other
-        if record.details.get("data_checksums") not in (None, self._details["data_checksums"]):
+        lacking = self._lacking() or self._natively(wire, parent)
+        if not lacking:
+            self.method, self.parent = "incremental", parent.record.set
+            return ""
+        pages = parent.pages()
+        if isinstance(pages, str):
+            return f"{lacking}, and {pages}"
+        if pages.block_size != self._details["block_size"]:
+            return "the server's pages are of another size than the parent's"
+        self._before, self.by = pages, f"pages: {lacking}"
+        self.method, self.parent = "incremental", parent.record.set
+        return ""
+
+    def _lacking(self) -> str:
+        """Why the server cannot give an incremental of its own without a doubt, or nothing."""
+        version = self._details["version"]
+        if version < FIRST_INCREMENTAL:
+            return f"PostgreSQL {version // 10000} takes no incremental backups, 17 is the first that does"
+        if not (self._details["data_checksums"] or self._details["wal_log_hints"]):
+            return "the server has neither data checksums nor wal_log_hints"
+        if setting(self._sql, "summarize_wal", self._where) != "on":
+            return "the server does not summarize its log (summarize_wal is off)"
+        return ""
+
+    def _natively(self, wire: Replication, parent: Parent) -> str:
+        if parent.record.details.get("data_checksums") not in (None, self._details["data_checksums"]):
             return "data checksums were switched since the parent"
+        manifest = parent.manifest()
+        if isinstance(manifest, str):
+            return manifest
         try:
             wire.send("UPLOAD_MANIFEST")
             wire.result()
@@ -219,16 +183,32 @@ class Source:
             self._start(wire, ", INCREMENTAL")
         except ServerError as error:
             return f"the server refused: {error.said}"
-        self.method, self.parent = "incremental", record.set
         return ""
 
     def _start(self, wire: Replication, more: str) -> None:
         label = self._context.attempt.run.replace("'", "")
-        wire.send(
+        command = (
             f"BASE_BACKUP (LABEL 'aegis {label}', PROGRESS true, CHECKPOINT 'fast', WAL true, TABLESPACE_MAP true,"
-            f" MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{more})"
+            f" MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{more}"
         )
-        first, second = wire.result(), wire.result()
+        try:
+            wire.send(f"{command}{OPTIONS[self._compression]})")
+            first = wire.result()
+        except ServerError as error:
+            if self._compression == "none" or "compression" not in error.said:
+                raise
+            self._context.find(
+                "warning",
+                "transfer-not-compressed",
+                "the server does not compress what it sends",
+                f"{self._where}: {self._compression}: {error.said}",
+                "the backup is taken without; name another transfer_compression, or none",
+            )
+            self._compression = "none"
+            wire.drain()
+            wire.send(f"{command})")
+            first = wire.result()
+        second = wire.result()
         if first is None or second is None:
             raise AegisError("server-refused", "the server refused a request", f"{self._where}: no backup began")
         start = table(first)[0]
@@ -258,22 +238,24 @@ class Source:
             yield found
 
     def archives(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """`base`, one archive for each tablespace by its OID, `manifest`, and `config` where there is one."""
+        """`base`, one archive for each tablespace by its OID, `manifest`, `config` where there is one, and `pages`, the
+        hashes of all pages, where an incremental may build on them."""
         stream = self._messages()
         head: memoryview | None = next(stream, None)
         while head is not None:
             kind = bytes(head[:1])
             if kind == b"n":
                 name = bytes(head[1:]).split(b"\0", 1)[0].decode()
-                label = "base" if name in ("", "base.tar") else name.removesuffix(".tar")
                 self._index = TarIndex()
             elif kind == b"m":
-                label = "manifest"
+                name = "manifest"
             else:
                 head = next(stream, None)
                 continue
             following: list[memoryview] = []
-            yield label, self._archive(stream, following, label != "manifest")
+            name, chunks = opened(name, self._archive(stream, following), self._where)
+            label = "base" if name in ("", "base.tar") else name.removesuffix(".tar")
+            yield label, self._seen(label, chunks)
             if label == "base":
                 self._sent = {path for path, *_ in self._index.members if not path.startswith(("base/", "pg_wal/"))}
             head = following[0] if following else None
@@ -296,16 +278,29 @@ class Source:
             self._index = TarIndex()
             self._index.feed(tar)
             yield "config", iter([tar])
+        if self._now is not None:
+            yield PAGES, self._now.chunks()
 
-    def _archive(self, stream: Iterator[memoryview], following: list[memoryview], tar: bool) -> Iterator[bytes]:
+    def _seen(self, label: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """What goes into the set of an archive, while its files are noted."""
+        if label == "manifest":
+            yield from chunks
+            return
+        for chunk in reduced(chunks, label, self._before, self._now) if self._now is not None else chunks:
+            self._index.feed(chunk)
+            yield chunk
+        if not self._index.ended:
+            raise UnavailableError(
+                "server-lost", "the connection to the server broke", f"{self._where}: {label} is cut"
+            )
+
+    def _archive(self, stream: Iterator[memoryview], following: list[memoryview]) -> Iterator[bytes]:
         parts: list[memoryview] = []
         size = 0
         for message in stream:
             kind = message[0]
             if kind == 0x64:
                 body = message[1:]
-                if tar:
-                    self._index.feed(body)
                 parts.append(body)
                 size += len(body)
                 if size >= CHUNK:
@@ -338,7 +333,7 @@ class Source:
     def finish(self) -> dict[str, Any]:
         """What the record says. The state is at `end`: the last sample of the server's clock that lies before it."""
         certain = [moment for moment, lsn in self._samples if lsn <= self._ended[1]]
-        extra = {"why_full": self.why_full} if self.why_full else {}
+        extra = {"why_full": self.why_full} if self.why_full else {"by": self.by} if self.by else {}
         done = {
             "method": self.method,
             "parent": self.parent,

@@ -13,6 +13,7 @@ from aegis_plan.requirement import Requirement, unverified
 from aegis_plan.stores.postgresql.check_login import Party, grants, network, replication
 from aegis_plan.stores.postgresql.connection import Connection, ask
 from aegis_plan.stores.postgresql.facts import slot_name
+from aegis_plan.stores.postgresql.model import FIRST_INCREMENTAL
 from aegis_plan.stores.postgresql.replication import Replication
 from aegis_plan.stores.postgresql.settings import configuration, setting
 from aegis_plan.stores.postgresql.slot import read_slot
@@ -237,22 +238,23 @@ class Server:
                     hint="pg_checksums --enable, while the server is stopped",
                 )  # fmt: skip
             return
-        new = said["version"] >= 170000
+        new = said["version"] >= FIRST_INCREMENTAL
         self.need(
-            "incremental-not-possible", new, "PostgreSQL 17 or later", "incremental",
-            detail=f"PostgreSQL {said['version'] // 10000} takes no incremental backups: each becomes a full",
-            hint="take `incremental` out of the documents, or upgrade the server",
+            "incremental-by-pages", new, "PostgreSQL 17 or later", "incremental", severity="note",
+            detail=f"PostgreSQL {said['version'] // 10000} takes no incremental backups: all of it is read and sent "
+            "for each, and only the pages that changed are stored",
+            hint="nothing has to be done; a later version reads only what changed",
         )  # fmt: skip
         if not new:
             return
         self.need(
             "summarize-wal-off", said["summarize"] == "on", "summarize_wal is on", "incremental",
-            detail="without it each incremental becomes a full",
+            detail="without it each incremental reads the whole server",
             sql=("ALTER SYSTEM SET summarize_wal = on;",), effect="reload",
         )  # fmt: skip
         self.need(
             "hint-bits-not-logged", covered, "data checksums or wal_log_hints are on", "incremental",
-            detail="without either an incremental may miss changes, so each becomes a full",
+            detail="without either an incremental may miss changes, so each reads the whole server",
             hint="or pg_checksums --enable, while the server is stopped",
             sql=("ALTER SYSTEM SET wal_log_hints = on;",), effect="restart",
         )  # fmt: skip

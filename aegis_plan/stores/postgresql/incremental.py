@@ -15,7 +15,8 @@ from aegis_plan.errors import DamageError
 
 MAGIC = 0xD3AE1F0D
 PREFIX = "INCREMENTAL."
-_SEGMENT_BYTES = 1 << 30
+MOST_BYTES = 1 << 30
+"""Of one file of a relation."""
 _RUN = 64
 """Blocks written at once."""
 
@@ -47,7 +48,7 @@ def _damaged(name: str, why: str) -> DamageError:
 def read_blocks(body: Readable, block_size: int) -> tuple[tuple[int, ...], int]:
     """The numbers of the blocks that follow, and the length in blocks. Raises DamageError `incremental-damaged`."""
     magic, count, length = struct.unpack("<III", body.read(12))
-    most = _SEGMENT_BYTES // block_size
+    most = MOST_BYTES // block_size
     if magic != MAGIC or count > most or length > most:
         raise _damaged(body.name, "its header makes no sense")
     numbers = struct.unpack(f"<{count}I", body.read(4 * count))

@@ -68,7 +68,11 @@ class Checker:
     """Collects what was unpacked of one set and compares it with the manifest."""
 
     manifest: Manifest
+    by_pages: bool = False
+    """The manifest tells of whole files where the set holds some of their pages."""
     seen: set[str] = field(default_factory=set)
+    rebuilt: set[str] = field(default_factory=set)
+    """Files of which pages arrived; whether they are right shows only once the set is unpacked."""
 
     def file(self, path: str, size: int, crc: int) -> None:
         """One file arrived whole. Raises DamageError `file-differs`."""
@@ -84,6 +88,16 @@ class Checker:
                 f"{path}: {size} bytes, CRC32C {spell(crc)}; the manifest says {entry.size} and {entry.crc32c}",
             )
         self.seen.add(path)
+
+    def increment(self, path: str, plain: str, size: int, crc: int) -> None:
+        """Pages of a file arrived. Raises DamageError `file-differs`."""
+        if not self.by_pages:
+            self.file(path, size, crc)
+            return
+        if plain not in self.manifest.files:
+            raise DamageError("file-differs", "a backed-up file is not as the server sent it", f"{plain} is not listed")
+        self.rebuilt.add(plain)
+        self.seen.add(plain)
 
     def finish(self) -> None:
         """All archives arrived. Raises DamageError `file-missing`."""

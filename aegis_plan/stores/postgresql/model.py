@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from aegis_plan.documents.model import Section
 from aegis_plan.stores.fields import Control
 
+FIRST_INCREMENTAL = 170000
+"""`server_version_num` of the first version that takes incrementals of its own."""
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +51,14 @@ class Slot(Frozen):
     restart_lsn: str | None
     safe_bytes: int | None
     """What may still be written before the slot is lost; None is no limit."""
+
+
+class Beside(Frozen):
+    """A folder to which a restore was asked for, as the member's host sees it."""
+
+    occupied: bool
+    """Something lies there already."""
+    free_bytes: int | None = None
 
 
 class Look(Frozen):
@@ -99,6 +110,8 @@ class Look(Frozen):
     binaries_version: int | None = None
     """Major version of the binaries, times 10,000."""
     host: str | None = None
+    beside: dict[str, Beside] = Field(default_factory=dict)
+    """By path: the folder that was named, and one of the store's name in it. Empty where none was."""
     leftovers: dict[str, str] = Field(default_factory=dict)
     """What lies where data would be staged, by its path, with the run that put it there; empty where nothing tells."""
 

@@ -4,11 +4,12 @@ it is whole before the old data goes. It never holds more on the disk than the l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aegis_plan.stores.postgresql.incremental import missing, read_blocks
+from aegis_plan.stores.postgresql.manifest import Checker
 from aegis_plan.stores.postgresql.positions import segment_name
 from aegis_plan.stores.postgresql.segments import Spool, begin_of
 from aegis_plan.stores.postgresql.unpack import Body, Unpacker
@@ -45,6 +46,9 @@ class Proof(Unpacker):
             _drain(body)
             return
         super()._file(place, body, mode)
+
+    def hold_rebuilt(self, checker: Checker, tick: Callable[[int], None]) -> None:
+        """Nothing was made of the pages; their own seals say that they are as they were sent."""
 
     def end_set(self) -> None:
         """Nothing was written that could be too much."""

@@ -10,8 +10,8 @@ from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import store_facts
 from aegis_plan.plan.step import new_step
 from aegis_plan.stores.contract import Ask, Recipe
+from aegis_plan.stores.copies import record_digest
 from aegis_plan.stores.postgresql.chains import Chain, LineageArchive, archive, set_timeline
-from aegis_plan.stores.postgresql.copies import copies, record_digest
 from aegis_plan.stores.postgresql.draft import Draft, facts_of, fit_to_back_up, server_to_read
 from aegis_plan.stores.postgresql.facts import (
     Seen,
@@ -20,7 +20,7 @@ from aegis_plan.stores.postgresql.facts import (
     sent_along,
 )
 from aegis_plan.stores.postgresql.log_steps import end_stream, log_step, log_steps, slot_step
-from aegis_plan.stores.postgresql.model import BackupParams
+from aegis_plan.stores.postgresql.model import FIRST_INCREMENTAL, BackupParams
 
 CHAIN_CAP = 7
 """Sets in a chain, the full among them; a longer one restores slowly and hangs on more objects."""
@@ -46,10 +46,10 @@ def protect(ask: Ask) -> Recipe:
     if draft.backup.incremental is not None and (lacking := _lacking(server)):
         draft.find(
             "note",
-            "incremental-not-possible",
-            "each incremental of this store becomes a full",
-            f"{ask.name}: {lacking}",
-            "'aegis help postgresql' says what an incremental needs",
+            "incremental-by-pages",
+            "each incremental of this store reads the whole server",
+            f"{ask.name}: {lacking}; all of it is sent, and only the pages that changed are stored",
+            "'aegis help postgresql' says what an incremental of the server's own needs",
         )
     one = draft.lineages.get(server.lineage or "")
     chain = one.newest if one is not None else None
@@ -64,9 +64,6 @@ def protect(ask: Ask) -> Recipe:
         log_steps(draft, server, one, chain, hole)
     elif draft.streamed is not None:
         end_stream(draft, server)
-    found, missing = copies(ask, draft.lineages, server.member.site)
-    draft.steps.extend(found)
-    draft.findings.extend(missing)
     return draft.recipe()
 
 
@@ -173,17 +170,22 @@ def _why_full(server: Seen, chain: Chain | None) -> str:
         return "there is no full to build on"
     if look.timeline is not None and set_timeline(chain.last) != look.timeline:
         return f"the server went on to timeline {look.timeline} since the newest set"
-    if lacking := _lacking(server):
-        return lacking
+    if (lacking := _lacking(server)) and not has_pages(chain.last):
+        return f"{lacking}, and the set before holds no hashes of its pages"
     if len(chain.sets) >= CHAIN_CAP:
         return f"the chain has {len(chain.sets)} sets already"
     return ""
 
 
+def has_pages(record: SetRecord) -> bool:
+    """Whether an incremental by pages can build on a set."""
+    return any(stored.name.partition(".")[0] == "pages" for stored in record.objects)
+
+
 def _lacking(server: Seen) -> str:
-    """What keeps the server from ever giving an incremental, or nothing."""
+    """What keeps the server from ever giving an incremental of its own, or nothing."""
     look = server.look
-    if look.version is not None and look.version < 170_000:
+    if look.version is not None and look.version < FIRST_INCREMENTAL:
         return f"PostgreSQL {look.version // 10_000} takes no incremental backups, 17 is the first that does"
     if look.summarize_wal is False:
         return "the server does not summarize its log (summarize_wal is off)"

@@ -171,7 +171,7 @@ class Prove(Stage):
         unpacker = Proof(root=root, spool=folder, tablespaces={}, ids=None)
         for number, record in enumerate(sets):
             unpacker.keeps_log = number == len(sets) - 1
-            self._set(context, params, fetcher, unpacker, record, number > 0, tick)
+            self._set(context, params, fetcher, unpacker, record, number > 0, tick, final=False)
         parts = archives(sets[-1])
         if "config" in parts:
             for _ in files(b"".join(fetcher.objects(parts["config"], sets[-1].key))):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from aegis_plan.catalog.holding import Shelf
+from aegis_plan.catalog.retention import Bonds
 from aegis_plan.documents.model import Store
 from aegis_plan.stores.contract import Ask, Candidate, Exposure, Modes, Recipe, StoreSpec, Target, Window
 from aegis_plan.stores.postgresql import check
@@ -55,6 +56,11 @@ class PostgresqlSpec:
         from aegis_plan.stores.postgresql import exposure
 
         return exposure.exposure(ask)
+
+    def bonds(self, shelf: Shelf) -> Bonds:
+        from aegis_plan.stores.postgresql import bonds
+
+        return bonds.bonds(shelf)
 
 
 SPEC: StoreSpec = PostgresqlSpec()

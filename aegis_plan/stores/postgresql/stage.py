@@ -47,6 +47,15 @@ def _covers(newest: SetRecord, ranges: list[LogRecord], ways: dict[int, int]) ->
     return moment
 
 
+def _by_pages(record: SetRecord) -> bool:
+    """Whether an incremental holds the pages whose hash changed, and not what the server says that changed."""
+    return record.method == "incremental" and str(record.details.get("by", "")).startswith("pages")
+
+
+def _final(sets: list[SetRecord], number: int) -> bool:
+    return not any(_by_pages(record) for record in sets[number + 1 :])
+
+
 class Stage:
     """Fetch, verify and unpack."""
 
@@ -129,7 +138,7 @@ class Stage:
         places.make(where.spool, ids, **note)
         unpacker = Unpacker(root=where.staging, spool=where.spool, tablespaces={}, ids=ids)
         for number, record in enumerate(sets):
-            self._set(context, params, fetcher, unpacker, record, number > 0, tick)
+            self._set(context, params, fetcher, unpacker, record, number > 0, tick, final=_final(sets, number))
         found = cluster(params.place.binaries, where.staging)
         if found.system_identifier != params.lineage.rpartition("-")[0]:
             raise DamageError(
@@ -209,12 +218,15 @@ class Stage:
         record: SetRecord,
         incremental: bool,
         tick: Callable[[int], None],
+        *,
+        final: bool,
     ) -> None:
+        """`final`: no set behind it is of pages, so that it is the one to which the files are held."""
         if incremental:
             unpacker.block_size = cluster(params.place.binaries, unpacker.root).block_size
         parts = archives(record)
         manifest = b"".join(fetcher.objects(parts["manifest"], record.key, meta=True))
-        checker = Checker(parse_manifest(manifest))
+        checker = Checker(parse_manifest(manifest), by_pages=_by_pages(record))
         unpacker.begin_set()
         unpacker.archive(
             "base", fetcher.objects(parts["base"], record.key), checker, incremental=incremental, tick=tick
@@ -228,6 +240,8 @@ class Stage:
                 unpacker.archive(name, fetcher.objects(stored, record.key), checker, incremental=incremental, tick=tick)
         checker.finish()
         unpacker.end_set()
+        if final:
+            unpacker.hold_rebuilt(checker, tick)
 
     def _tablespace(self, context: Context, params: StageParams, unpacker: Unpacker, oid: str, location: str) -> None:
         if oid in unpacker.tablespaces:

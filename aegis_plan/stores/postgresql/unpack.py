@@ -208,6 +208,8 @@ class Unpacker:
             plain = f"{folder}/{name.removeprefix(PREFIX)}" if folder else name.removeprefix(PREFIX)
             self.present.add(before + plain)
             self._patch(target / plain, before + plain, body)
+            checker.increment(listed, before + plain, member.size, body.crc)
+            return
         else:
             self.present.add(listed)
             self._file(f"{target}/{member.path}", body, member.mode)
@@ -268,6 +270,20 @@ class Unpacker:
     def _own(self, place: Path) -> None:
         if self.ids:
             os.chown(place, *self.ids)
+
+    def hold_rebuilt(self, checker: Checker, tick: Callable[[int], None]) -> None:
+        """Reads every file that was made of pages of several sets, and holds it against what the server sent of the
+        last one. Raises DamageError `file-differs`."""
+        for path in sorted(checker.rebuilt):
+            first, _, rest = path.partition("/")
+            oid, _, inside = rest.partition("/")
+            place = self.tablespaces[oid] / inside if first == "pg_tblspc" else self.root / path
+            size = crc = 0
+            with place.open("rb", buffering=0) as stream:
+                while piece := stream.read(_PIECE):
+                    size, crc = size + len(piece), google_crc32c.extend(crc, piece)
+                    tick(0)
+            checker.file(path, size, crc)
 
     def end_set(self) -> None:
         """Removes what the set no longer holds: files and folders that were dropped since the one before."""

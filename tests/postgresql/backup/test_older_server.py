@@ -1,4 +1,4 @@
-"""A server without incrementals, logged in to with a password: a full with its reason, and the password nowhere."""
+"""A server without incrementals of its own, logged in to with a password, which shows nowhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.postgresql.restore.rig import World, world
 from tests.servers.postgresql import PASSWORD, cluster
 
 
-def test_an_incremental_of_postgresql_15_is_a_full_that_says_why() -> None:
+def test_an_incremental_without_a_parent_is_a_full_that_says_why() -> None:
     with cluster(15) as server, tempfile.TemporaryDirectory() as folder:
         here = World(Path(folder), server)  # type: ignore[arg-type] # asks no more of it than `sql`
         here.lineage = here.lineage.replace("-18", "-15")
@@ -27,7 +27,8 @@ def test_an_incremental_of_postgresql_15_is_a_full_that_says_why() -> None:
         outputs = BACKUP.act(site).outputs
         record = records.shelf("aegis", "db", {"here": here.public}, here.repositories, cache=None).records[0]
         assert (record.id, outputs["method"]) == (outputs["record"], "full")
-        assert "PostgreSQL 15 takes no incremental" in record.details["why_full"]  # type: ignore[union-attr]
+        assert "parent's record cannot be read" in record.details["why_full"]  # type: ignore[union-attr]
+        assert any(stored.name == "pages.000" for stored in record.objects)  # type: ignore[union-attr]
         assert PASSWORD not in repr((site.said, site.findings, site.kept, outputs, record))
         stored = [path for path in Path(folder).rglob("*") if path.is_file()]
         assert stored

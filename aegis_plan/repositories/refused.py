@@ -1,0 +1,102 @@
+"""Answers of storage services whose meaning depends on what was asked, and errors that all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aegis_plan.errors import AegisError, DamageError, UnavailableError
+from aegis_plan.repositories.local import conflict, missing
+
+
+@dataclass(frozen=True)
+class Refused(Exception):
+    """An answer that only the caller can judge."""
+
+    kind: Literal["missing", "exists", "busy", "range", "upload-gone"]
+
+    def as_error(self, name: str, key: str) -> AegisError:
+        """The error for a caller to whom the answer means no more than it says."""
+        if self.kind == "missing":
+            return missing(name, key)
+        if self.kind == "exists":
+            return conflict(name, key)
+        return UnavailableError(
+            "repository-busy",
+            "a repository is busy with the same object",
+            f"{name}: {key}: {self.kind}",
+            "it is tried again",
+        )
+
+
+def denied(name: str, doing: str, detail: str) -> AegisError:
+    return AegisError(
+        "repository-denied",
+        "a repository does not allow this",
+        f"{name}: {detail} on the way to {doing}",
+        "check the credentials, the machine's clock and what the account may do",
+    )
+
+
+def misdeclared(name: str, doing: str, detail: str) -> AegisError:
+    return AegisError(
+        "repository-misdeclared",
+        "a repository cannot be used as it is declared",
+        f"{name}: {detail} on the way to {doing}",
+        "check the names, the endpoint and the prefix",
+    )
+
+
+def unreachable(name: str, doing: str, detail: str, hint: str) -> UnavailableError:
+    return UnavailableError(
+        "repository-unreachable", "a repository cannot be reached", f"{name}: {detail} on the way to {doing}", hint
+    )
+
+
+def full(name: str, doing: str, said: object) -> UnavailableError:
+    return UnavailableError(
+        "repository-full",
+        "a repository has no room",
+        f"{name}: the service answers {said} on the way to {doing}",
+        "make room or prune",
+    )
+
+
+def unavailable(name: str, doing: str, said: object) -> UnavailableError:
+    return UnavailableError(
+        "repository-unavailable",
+        "a repository refuses for now",
+        f"{name}: the service answers {said} on the way to {doing}",
+        "it is tried again",
+    )
+
+
+def damaged_on_the_way(name: str, doing: str, said: object) -> DamageError:
+    return DamageError(
+        "arrived-damaged",
+        "what arrived in a repository is not what was sent",
+        f"{name}: the service answers {said} on the way to {doing}",
+        "it is tried again; if it repeats, look at what lies between",
+    )
+
+
+def absent(name: str, key: str, accepted: bool) -> AegisError:
+    """The error of an object that is not there after it was accepted, or after it was refused as there already."""
+    if not accepted:
+        # Somebody else's may be on its way, or was removed in between.
+        return Refused("busy").as_error(name, key)
+    return DamageError(
+        "arrived-damaged",
+        "what arrived in a repository is not what was sent",
+        f"{name}: {key} was accepted and is not there",
+        "the service does not keep what it accepted; do not rely on it",
+    )
+
+
+def bucket_missing(name: str, doing: str) -> AegisError:
+    return AegisError(
+        "bucket-missing",
+        "a repository's bucket does not exist",
+        f"{name}, on the way to {doing}",
+        "make the bucket or container, or correct its name; aegis makes none",
+    )
