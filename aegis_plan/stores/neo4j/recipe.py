@@ -54,8 +54,8 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
     if target.selection:
         return _refused(
             ask,
-            "selection-not-possible",
-            "Neo4j goes back as a whole",
+            "selection-impossible",
+            "this kind of store is restored whole",
             f"{', '.join(target.selection)} cannot be restored alone",
             "restore the store --beside a folder, start a server on it and take over what is needed",
         )
