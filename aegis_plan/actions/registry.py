@@ -26,6 +26,7 @@ _GENERAL = {
     "backup": "backup:Backup",
     "copy-set": "copy_set:CopySet",
     "clean-up": "clean_up:CleanUp",
+    "lock": "lock:Lock",
     "expire": "expire:Expire",
     "prune": "prune:Prune",
     "hold": "hold:Hold",

@@ -14,6 +14,7 @@ from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
 from aegis_plan.stores.copies import copies
+from aegis_plan.stores.locking import locks
 from aegis_plan.stores.retention import prune
 from aegis_plan.stores.specs import spec
 from aegis_plan.stores.verification import overdue
@@ -38,7 +39,8 @@ def plan_protection(
             made = tuple(step.id for step in recipe.steps if step.action == "backup")
             going = prune(ask, engine, after=made)
             old = overdue(ask, more)
-            steps.extend((*recipe.steps, *more, *going.steps, *old.steps))
+            held = locks(ask, engine, made, more)
+            steps.extend((*recipe.steps, *more, *held, *going.steps, *old.steps))
             findings.extend((*lacking, *going.findings, *old.findings))
             choices.extend(going.choices)
         elif ask.store.backup is not None:
