@@ -27,6 +27,7 @@ _GENERAL = {
     "copy-set": "copy_set:CopySet",
     "clean-up": "clean_up:CleanUp",
     "rewrap": "rewrap:Rewrap",
+    "escrow": "escrow:PutEscrow",
 }
 """Kind to module and class in this package; loaded when first used."""
 

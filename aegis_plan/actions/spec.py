@@ -41,6 +41,7 @@ _SPECS = (
     ActionSpec("create-slot", "reserve the log on the server", "+", reversible=True, retries=2),
     ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
     ActionSpec("clean-up", "remove the local copy", "-", reversible=False),
+    ActionSpec("escrow", "seal secrets to the recovery recipient", "+", reversible=False, retries=2),
     ActionSpec("rewrap", "wrap data keys to today's recipients", "~", reversible=False, retries=2),
     ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, scratch=True, retries=2),
     ActionSpec("prove", "prove that everything needed is whole", "<=", reversible=True, scratch=True, retries=2),

@@ -7,6 +7,7 @@ from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan import cautions
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
+from aegis_plan.plan.holdings import holdings
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.rewrap import rewraps
@@ -27,6 +28,7 @@ def plan_protection(
     questions = asks(documents, snapshot, names, asked.sites_down)
     for ask in questions.values():
         engine = spec(ask.store.engine)
+        findings.extend(holdings(ask.name, ask.look.shelf))
         recipe = engine.protect(ask)
         if engine.built:
             steps.extend(recipe.steps)

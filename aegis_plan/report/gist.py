@@ -97,6 +97,8 @@ def title(plan: Plan) -> str:
         return "Plan to protect"
     if plan.intent.kind == "backup":
         return f"Plan to back up {names}"
+    if plan.intent.kind == "escrow":
+        return "Plan to put secrets away"
     if plan.intent.kind == "rewrap":
         return "Plan to wrap data keys anew"
     text = f"Plan to recover {names}" if names else "Plan to recover"

@@ -57,6 +57,8 @@ class StorePosture:
     repositories: tuple[tuple[str, bool, str], ...]
     """Name, reachable, reason."""
     reasons: tuple[str, ...] = ()
+    damage: tuple[tuple[str, str, str], ...] = ()
+    """What in the repositories is not as its signers left it: severity, code, what it is."""
 
     @property
     def unseen(self) -> bool:
@@ -213,6 +215,9 @@ def show_catalog(posture: Posture, out: Console) -> None:
                 soft_wrap=True,
             )
             out.print(Text(f"    as of {moment(kept.at, zone)}, lineage {kept.lineage}", style="quiet"), soft_wrap=True)
+        for severity, code, text in store.damage:
+            said = Text(f"{code}: {letters(out, text)}", style="bad" if severity == "breach" else "warn")
+            indented(out, said, 2, Text("  "))
         if store.spans:
             out.print(Text("  can go back to any moment of", style="quiet"))
             for one in store.spans:

@@ -110,3 +110,12 @@ SYSTEMS = f"{ROOT}/_systems/"
 
 def system_mark(system: str) -> str:
     return f"{SYSTEMS}{system}"
+
+
+def escrow_root(system: str) -> str:
+    """Where the values of secret references lie, sealed to the recovery recipient alone."""
+    return f"{system_root(system)}escrow/"
+
+
+def escrow(system: str, identity: str) -> str:
+    return f"{escrow_root(system)}{identity}.json"
