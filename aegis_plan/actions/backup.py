@@ -67,7 +67,7 @@ class Backup:
             said = source.finish()
         finally:
             source.close()
-        copies = proved(context, written, ready, sealing.minimum_copies)
+        copies = proved(context, written, ready, sealing.minimum_copies, key)
         now = context.clock.now()
         record = SetRecord(
             id=new_id(now),

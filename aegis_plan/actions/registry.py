@@ -26,6 +26,7 @@ _GENERAL = {
     "backup": "backup:Backup",
     "copy-set": "copy_set:CopySet",
     "clean-up": "clean_up:CleanUp",
+    "publish": "publish:Publish",
     "rewrap": "rewrap:Rewrap",
     "escrow": "escrow:PutEscrow",
 }

@@ -69,7 +69,7 @@ def command(
             ).exit_code  # fmt: skip
     loaded = load_documents()
     intent = intent_of(asked, loaded.documents)
-    with world(loaded.documents, loaded.digest) as seen:
+    with world(loaded.documents, loaded.digest, loaded.files) as seen:
         plan = make_plan(seen, intent)
         digest = digest_of(plan)
         return plan_and_apply(session, seen, plan, digest, yes, approved, lock_timeout, break_glass, as_json)

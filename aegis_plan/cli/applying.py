@@ -97,6 +97,8 @@ def fresh_look(world: World, plan: Plan, digest: str, break_glass: str = "") -> 
     except StaleError as error:
         applied = error
     snapshot = world.observe(plan.intent.stores or None, plan.intent.sites_down)
+    # The files are those of the plan: what it publishes was looked at with it.
+    snapshot = snapshot.model_copy(update={"working": plan.snapshot.working})
     drifts = stale(plan, snapshot)
     if not drifts and applied is None:
         return snapshot
@@ -183,10 +185,11 @@ class Telling:
                 click.echo(f"warning: the output cannot be written ({error.strerror}); the run goes on", err=True)
 
 
-def sealer(world: World) -> Callable[[int, bytes], bytes]:
-    """Seals journal lines to everybody who may read backups, so that a run can be read in the disaster too. Each line
-    is an age file of its own, which the plain `age` tool opens."""
-    import pyrage
+def sealer(world: World, run: str) -> Callable[[int, bytes], bytes]:
+    """Signs journal lines and seals them to everybody who may read backups, so that a run can be read in the disaster
+    too, and gone on with. What lines are sent together is an age file of its own, which the plain `age` tool opens."""
+    from aegis_plan.journal.mirrored import signed
+    from aegis_plan.sealing.letters import seal
 
     sealing = world.documents.sealing
     if sealing is None:
@@ -196,12 +199,12 @@ def sealer(world: World) -> Callable[[int, bytes], bytes]:
             "there is no section 'sealing'",
             "'aegis keys new SITE' makes keys and prints the section",
         )
-    names = dict.fromkeys([*sealing.recipients, sealing.recovery_recipient, *sealing.host_recipients.values()])
-    recipients = [
-        pyrage.ssh.Recipient.from_str(name) if name.startswith("ssh-") else pyrage.x25519.Recipient.from_str(name)
-        for name in names
-    ]
-    return lambda _number, line: bytes(pyrage.encrypt(line, recipients))
+    site, key = world.here.file.site, world.here.keys.signing
+
+    def sealed(number: int, lines: bytes) -> bytes:
+        return seal(lines if key is None else signed(lines, run, number, site, key), sealing)
+
+    return sealed
 
 
 def carry_out(
@@ -239,7 +242,7 @@ def carry_out(
         )
     copies = [*([authority] if authority else []), *world.mirrors()]
     kept = kept or write(plan)
-    mirror = Mirror(copies, plan.system, run, sealer(world), kept) if copies else None
+    mirror = Mirror(copies, plan.system, run, sealer(world, run), kept) if copies else None
 
     def go(tell: Tell, approver: Approver) -> Result:
         executor = Executor(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
+
+from aegis_plan.cli.session import Session
 from aegis_plan.errors import UsageError
 
 _SYSTEM = re.compile(rb"^system:", re.MULTILINE)
@@ -15,6 +18,9 @@ def documents_folder(path: Path | None = None, *, several: bool = False) -> Path
 
     Raises UsageError `documents-not-found`, and `systems-several` unless `several` systems are all meant.
     """
+    made = _made() if path is None else None
+    if made is not None:
+        return made
     if path is not None:
         if path.exists():
             return path if several else _one(path)
@@ -32,6 +38,13 @@ def documents_folder(path: Path | None = None, *, several: bool = False) -> Path
         looked,
         "go to the folder that holds them (aegis -C DIR ...), or begin with 'aegis init'",
     )
+
+
+def _made() -> Path | None:
+    """The folder that `--from` made for this invocation."""
+    context = click.get_current_context(silent=True)
+    session = context.find_object(Session) if context is not None else None
+    return session.plans if session is not None else None
 
 
 def _one(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from aegis_plan.cli.session import Session
+from aegis_plan.cli.source import with_source
 from aegis_plan.cli.streams import lost, steady
 from aegis_plan.cli.variables import with_variables
 from aegis_plan.errors import (
@@ -47,8 +48,10 @@ COMMANDS: dict[str, dict[str, str]] = {
         "skip": "Leave a step of a running run out.",
         "cancel": "End a run gracefully.",
         "unlock": "Take a lease from an owner that is gone.",
-        "backup": "Take a backup now.",
+        "backup": "Take a backup now, or what is due.",
+        "schedule": "When backups are due, and who sees to it.",
         "restore": "Bring a store back.",
+        "publish": "Put the documents, signed and sealed, into the repositories.",
     },
     "Look": {
         "status": "How protected everything is now.",
@@ -78,7 +81,7 @@ class Root(click.Group):
         module = importlib.import_module(f"aegis_plan.cli.{name}")
         command = getattr(module, "command", None) or module.site
         assert isinstance(command, click.Command)
-        return with_variables(name, command)
+        return with_source(name, with_variables(name, command))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -72,7 +72,7 @@ def command(
 
     loaded = load_documents()
     intent = intent_of(asked, loaded.documents)
-    with world(loaded.documents, loaded.digest) as seen:
+    with world(loaded.documents, loaded.digest, loaded.files) as seen:
         plan = make_plan(seen, intent)
     found = answers(plan, fails, down)
     digest = write_plan(plan, out) if out else ""

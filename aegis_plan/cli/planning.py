@@ -155,7 +155,7 @@ def make_plan(world: World, intent: Intent) -> Plan:
             f"--failed-at gives {intent.failed_at}",
             "give the moment at which it broke, or leave it out where nobody knows it",
         )
-    snapshot = world.observe(intent.stores or None, intent.sites_down)
+    snapshot = world.observe(intent.stores or None, intent.sites_down, intent.beside)
     return plan_from(world.documents, world.digest, intent, snapshot, version())
 
 
@@ -173,6 +173,10 @@ def _plan_from(documents: Documents, digest: str, intent: Intent, snapshot: Any,
         from aegis_plan.plan.protect import plan_protection
 
         return plan_protection(documents, snapshot, digest, tool, intent)
+    if intent.kind == "publish":
+        from aegis_plan.plan.publishing import plan_publish
+
+        return plan_publish(documents, snapshot, digest, tool, intent)
     if intent.kind == "backup":
         from aegis_plan.plan.backup import plan_backup
 

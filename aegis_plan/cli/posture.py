@@ -9,6 +9,7 @@ from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot, StoreLook
 from aegis_plan.plan.holdings import holdings
 from aegis_plan.plan.plan import Plan
+from aegis_plan.plan.publishing import ahead
 from aegis_plan.report.posture import Kept, Posture, Span, StorePosture
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.specs import spec
@@ -30,9 +31,24 @@ def posture_of(documents: Documents, snapshot: Snapshot, plan: Plan | None) -> P
         sites=tuple(
             (one.site, one.reachable, _site(one.reachable, one.reason, one.daemon)) for one in snapshot.sites.values()
         ),
+        documents=_documents(snapshot) if plan is not None else "",
+        published=snapshot.published.number if snapshot.published is not None else 0,
         due=len(plan.steps) if plan else 0,
         blocked=plan is not None and plan.blocked,
     )
+
+
+def _documents(snapshot: Snapshot) -> str:
+    published = snapshot.published
+    if published is None:
+        return ""
+    said = [ahead(snapshot)] if ahead(snapshot) else []
+    if not published.number and snapshot.working is not None:
+        said.append("'aegis publish' does; a machine that has nothing could not recover from them")
+    if published.behind:
+        said.append(f"not yet in {', '.join(published.behind)}")
+    said += list(dict.fromkeys(one.detail for one in published.damage if one.kind != "missing-object"))
+    return "; ".join(said)
 
 
 def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan: Plan | None) -> StorePosture:

@@ -37,6 +37,7 @@ def command(
     What was done is not done again. Where nobody knows what became of a step, --answer tells.
     """
     from aegis_plan.cli import applying
+    from aegis_plan.cli.mirroredruns import require_vouched
     from aegis_plan.cli.runfolder import find_run, runs_folder
     from aegis_plan.cli.show import read_file
     from aegis_plan.cli.wire import world
@@ -44,6 +45,7 @@ def command(
     from aegis_plan.run.keep import PLAN
 
     folder = find_run(runs_folder(site_file), run)
+    require_vouched(folder)
     plan, digest, kept = read_file(folder / PLAN)
     with world(plan.documents, plan.documents_digest) as seen:
         for answer in answers:

@@ -24,6 +24,8 @@ class Session:
     json: bool = False
     variables: dict[str, str] = field(default_factory=dict)
     """What `--var` gave."""
+    plans: Path | None = None
+    """The folder of the documents, where `--from` made one."""
     variable_files: list[Path] = field(default_factory=list)
 
     def console(self, *, stderr: bool = False) -> Console:

@@ -25,7 +25,7 @@ def command(session: Session, as_json: bool) -> int:
     from aegis_plan.report.posture import as_data, show_posture
 
     loaded = load_documents()
-    with world(loaded.documents, loaded.digest) as seen:
+    with world(loaded.documents, loaded.digest, loaded.files) as seen:
         snapshot = seen.observe()
     plan = plan_from(loaded.documents, loaded.digest, Intent(kind="protect"), snapshot, version())
     posture = posture_of(loaded.documents, snapshot, plan)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from aegis_plan.documents.variables import Given
 
 TAKE = (
-    "apply", "approve", "backup", "cancel", "catalog", "check", "graph", "keys list", "plan", "restore",
-    "resume", "runs", "skip", "status", "unlock", "validate",
+    "apply", "approve", "backup", "cancel", "catalog", "check", "graph", "keys list", "plan", "publish", "restore",
+    "resume", "runs", "schedule export", "schedule history", "schedule list", "schedule run", "skip", "status",
+    "unlock", "validate",
 )  # fmt: skip
 """Commands that read documents."""
 

@@ -7,23 +7,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from aegis_plan.cli.documents import documents_folder
 from aegis_plan.clock import SystemClock
-from aegis_plan.errors import AegisError
+from aegis_plan.errors import AegisError, UnavailableError
 
 if TYPE_CHECKING:
     from aegis_plan.actions.contract import SiteKeys
+    from aegis_plan.catalog.holding import Shelf
     from aegis_plan.dispatch.local import LocalDispatcher
     from aegis_plan.documents.load import Loaded
     from aegis_plan.documents.model import Documents
-    from aegis_plan.observe.snapshot import PastDuration, Snapshot
+    from aegis_plan.observe.snapshot import PastDuration, Snapshot, WorkingCopy
     from aegis_plan.repositories.contract import Repository
     from aegis_plan.site.secrets import Resolver
     from aegis_plan.site.sitefile import SiteFile
@@ -34,12 +36,20 @@ def load_documents(
 ) -> Loaded:
     """The documents of this invocation, checked but for the codes `forgiven`; `kept` are values of variables that go
     before all that is given."""
+    from aegis_plan.cli import standin
     from aegis_plan.cli.variables import given
+    from aegis_plan.documents.digest import digest
     from aegis_plan.documents.load import load
     from aegis_plan.repositories.collecting import uncollected
 
+    folder = documents_folder(path)
+    stands = standin.of(folder)
     with uncollected():
-        return load(documents_folder(path), given(kept or {}), forgiven)
+        loaded = load(folder, given({**(stands.variables if stands else {}), **(kept or {})}), forgiven)
+    if stands is None:
+        return loaded
+    documents = standin.applied(loaded.documents, folder, stands)
+    return replace(loaded, documents=documents, digest=digest(documents))
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,15 @@ def local_sites(documents: Documents) -> dict[str, Path]:
     """Sites of this host with their site files, primary ones first."""
     sites = [(name, site) for name, site in documents.sites.items() if site.reach == "local"]
     sites.sort(key=lambda pair: pair[1].role != "primary")
-    return {name: Path(site.file or f"/etc/aegis/{name}.yaml") for name, site in sites}
+    files = {name: Path(site.file or f"/etc/aegis/{name}.yaml") for name, site in sites}
+    from aegis_plan.cli import standin
+
+    stands = standin.here()
+    if stands is not None and stands[1].system == documents.system.name and stands[1].site in documents.sites:
+        # Also for a plan that was made where the site was.
+        site = stands[1].site
+        files = {site: standin.site_file(*stands), **{name: file for name, file in files.items() if name != site}}
+    return files
 
 
 def site_here(documents: Documents) -> Here | None:
@@ -102,10 +120,12 @@ def site_here(documents: Documents) -> Here | None:
 class World:
     """All that commands reach of the world for one set of documents."""
 
-    def __init__(self, documents: Documents, digest: str) -> None:
+    def __init__(self, documents: Documents, digest: str, files: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """`files` are the documents as they were read, where they were."""
         self.documents = documents
         self.digest = digest
         self.clock = SystemClock()
+        self._files = files
 
     @cached_property
     def here(self) -> Here:
@@ -133,12 +153,18 @@ class World:
     @cached_property
     def repositories(self) -> Mapping[str, Repository | AegisError]:
         """Every declared repository; one that cannot be opened stands with its error."""
+        from aegis_plan.cli import standin
         from aegis_plan.repositories.build import build
 
-        here = site_here(self.documents)
+        here, stands = site_here(self.documents), standin.here()
         made: dict[str, Repository | AegisError] = {}
         for name, declared in self.documents.repositories.items():
             try:
+                if stands is not None and (why := standin.elsewhere(name, declared, stands[1])):
+                    raise UnavailableError(
+                        "repository-elsewhere", "a repository is on another machine", f"{name}: {why}",
+                        "bring its disk here and name it with --from, or go on with the others",
+                    )  # fmt: skip
                 if here is not None:
                     made[name] = build(name, declared, here.secrets.text, here.folder)
                 else:
@@ -173,12 +199,14 @@ class World:
         names = self.documents.state.mirrors if self.documents.state else ()
         return [found for name in names if not isinstance(found := self.repositories[name], AegisError)]
 
-    def observe(self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = ()) -> Snapshot:
+    def observe(
+        self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = (), beside: str = ""
+    ) -> Snapshot:
         """Looks at the world and writes nothing; what a site remembers of catalogs it learns from its own jobs."""
         from aegis_plan.observe.look import observe
 
         here = site_here(self.documents)
-        return observe(
+        seen = observe(
             self.documents,
             self.dispatcher,
             self.repositories,
@@ -189,6 +217,36 @@ class World:
             durations=self.durations(),
             stores=stores,
             sites_down=sites_down,
+            beside=beside,
+        )
+        return seen.model_copy(update={"working": self.working()}) if self._files else seen
+
+    def working(self) -> WorkingCopy | None:
+        """The documents as files; None where they come from a plan."""
+        import base64
+
+        from aegis_plan.documents.bundle import pack, revision
+        from aegis_plan.observe.snapshot import WorkingCopy
+
+        if not self._files:
+            return None
+        values = {name: one.default for name, one in self.documents.variables.items() if one.default is not None}
+        archive = base64.b64encode(pack(self._files)).decode()
+        return WorkingCopy(revision=revision(self._files, values), archive=archive, variables=values)
+
+    def shelves(self, stores: Sequence[str]) -> dict[str, Shelf]:
+        """What the repositories say of some stores, without a look at their servers."""
+        from aegis_plan.observe.look import shelves
+
+        here = site_here(self.documents)
+        return shelves(
+            self.documents,
+            stores,
+            self.repositories,
+            self.documents.sealing.believed if self.documents.sealing else {},
+            here.folder if here is not None else None,
+            self.written(),
+            frozenset(),
         )
 
     def written(self) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -206,13 +264,15 @@ class World:
 
     def durations(self) -> tuple[PastDuration, ...]:
         """How long steps took in earlier runs of this host; nothing when this host has no runs."""
+        from aegis_plan.cli import standin
         from aegis_plan.journal.history import past
         from aegis_plan.observe.snapshot import PastDuration
 
-        here = site_here(self.documents)
+        here, stands = site_here(self.documents), standin.here()
+        published = tuple(PastDuration.model_validate(one) for one in stands[1].durations) if stands else ()
         if here is None or not (here.folder / "runs").is_dir():
-            return ()
-        return tuple(
+            return published
+        found = tuple(
             PastDuration(
                 action=one.action,
                 subject=one.subject,
@@ -224,6 +284,8 @@ class World:
             )
             for one in past(here.folder / "runs")
         )
+        known = {(one.action, one.subject) for one in found}
+        return (*found, *(one for one in published if (one.action, one.subject) not in known))
 
     def close(self) -> None:
         """Ends what was started."""
@@ -236,9 +298,9 @@ class World:
 
 
 @contextmanager
-def world(documents: Documents, digest: str) -> Iterator[World]:
+def world(documents: Documents, digest: str, files: Mapping[str, bytes] = MappingProxyType({})) -> Iterator[World]:
     """A world that is closed again."""
-    made = World(documents, digest)
+    made = World(documents, digest, files)
     try:
         yield made
     finally:

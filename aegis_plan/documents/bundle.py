@@ -1,5 +1,5 @@
 """The documents as one archive of the files as they are, and its digest that is the same wherever the folder lies. It
-writes no file."""
+opens no file."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from aegis_plan.documents.digest import text
-from aegis_plan.documents.load import document_files, read_document
 from aegis_plan.errors import DamageError
 
 LARGEST = 64 << 20
 """Bytes of all files of an archive that is still unpacked."""
-
-
-def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file that is read as a document, by its path below the folder. Raises as `document_files` does."""
-    base = folder if folder.is_dir() else folder.parent
-    return {file.relative_to(base).as_posix(): read_document(file) for file in document_files(folder)}
 
 
 def revision(files: Mapping[str, bytes], variables: Mapping[str, str]) -> str:

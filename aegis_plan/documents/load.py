@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ class Loaded:
     digest: str
     """SHA-256 of the canonical JSON of the model."""
     root: Node = field(default_factory=lambda: Node({}, "", 1, 1), repr=False, compare=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    """What was read, by the path of each file below the folder."""
 
     def warnings(self, now: datetime) -> tuple[Finding, ...]:
         """What lint finds at that moment, worked out when it is asked for."""
@@ -64,9 +66,11 @@ def load(folder: Path, given: Given | None = None, forgiven: frozenset[str] = fr
     base = (folder if folder.is_dir() else folder.parent).absolute()
     problems: list[AegisError] = []
     nodes: list[Node] = []
+    read: dict[str, bytes] = {}
     for file in files:
         try:
-            found = parse(read_document(file), str(file))
+            data = read[file.absolute().relative_to(base).as_posix()] = read_document(file)
+            found = parse(data, str(file))
             _version(found, str(file))
             nodes.extend(found)
         except AegisError as error:
@@ -84,7 +88,7 @@ def load(folder: Path, given: Given | None = None, forgiven: frozenset[str] = fr
     problems = [problem for problem in problems if problem.code not in forgiven]
     if problems or documents is None:
         raise DocumentsError(_in_order(_without_echo(problems, unrendered)))
-    return Loaded(documents, digest(documents), root)
+    return Loaded(documents, digest(documents), root, read)
 
 
 def document_files(folder: Path) -> list[Path]:

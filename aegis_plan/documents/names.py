@@ -23,6 +23,7 @@ _USES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("scenarios/*/steps/*/*/site", ("sites",)),
     ("scenarios/*/steps/*/*/by", ("team",)),
     ("scenarios/*/commander", ("team",)),
+    ("schedule/notify/[]", ("channels",)),
     ("team/*/channels/[]", ("channels",)),
     ("team/*/deputy", ("team",)),
     ("drills/*/scenario", ("scenarios",)),

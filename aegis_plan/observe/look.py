@@ -18,9 +18,11 @@ from aegis_plan.documents.excerpt import excerpt
 from aegis_plan.documents.model import Documents
 from aegis_plan.errors import AegisError
 from aegis_plan.observe.snapshot import (
+    PUBLICATION,
     Facts,
     MemberLook,
     PastDuration,
+    PublishedLook,
     ServiceLook,
     SiteLook,
     Snapshot,
@@ -45,9 +47,11 @@ def observe(
     durations: Sequence[PastDuration] = (),
     stores: Iterable[str] | None = None,
     sites_down: Iterable[str] = (),
+    beside: str = "",
     limit: float = LIMIT,
 ) -> Snapshot:
-    """The world as it is now. Sites in `sites_down` are not asked, and what is there counts as unreachable.
+    """The world as it is now. Sites in `sites_down` are not asked, and what is there counts as unreachable. `beside` is
+    a folder to which a restore is asked for; where a driver can see it, its look tells of it.
 
     Never raises for what cannot be reached: that is part of the picture."""
     names = tuple(documents.stores) if stores is None else tuple(dict.fromkeys(stores))
@@ -60,14 +64,16 @@ def observe(
         used = declared.backup.repositories if declared.backup is not None else ()
         along = (f"stores/{store}", *(f"repositories/{name}" for name in used), "sites/*")
         for member, where in declared.members.items():
-            looks.ask("store", f"{store}/{member}", where.site, "look-store", {"store": store, "member": member}, along)
+            asked = {"store": store, "member": member, **({"beside": beside} if beside else {})}
+            looks.ask("store", f"{store}/{member}", where.site, "look-store", asked, along)
     for service, running in documents.services.items():
         site = next((site for site in running.runs_at if site not in down), None) or next(iter(documents.sites), "")
         if running.health is not None and site:
             looks.ask("service", service, site, "look-service", {"service": service}, (f"services/{service}",))
     # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
-    shelves = _shelves(documents, names, repositories, signers, cache, seen or {}, down)
+    published = published_look(documents, repositories, seen or {}, down)
+    found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(
@@ -75,7 +81,7 @@ def observe(
             members=tuple(
                 looks.member(store, member, where.site) for member, where in documents.stores[store].members.items()
             ),
-            shelf=shelves[store],
+            shelf=found[store],
         )
         for store in names
     }
@@ -83,13 +89,44 @@ def observe(
     facts: Facts = {}
     for look in store_looks.values():
         facts.update(store_facts(look))
+    facts[PUBLICATION] = published.digest
     return Snapshot(
         taken_at=clock.now(),
         sites=sites,
         stores=store_looks,
         services=services,
         durations=tuple(durations),
+        published=published,
         facts=facts,
+    )
+
+
+def published_look(
+    documents: Documents,
+    repositories: Mapping[str, Repository | AegisError],
+    seen: Mapping[str, Mapping[str, tuple[str, ...]]],
+    down: frozenset[str] = frozenset(),
+) -> PublishedLook:
+    """The documents that were published, believed by the signers that these documents list."""
+    from aegis_plan.repositories.publications import find, seen_by
+
+    trusted = tuple(documents.sealing.signers.values()) if documents.sealing is not None else ()
+    open_ = {name: _reachable(documents, name, repositories, down) for name in documents.repositories}
+    found = find(documents.system.name, open_, trusted, seen=seen_by(seen))
+    rest: dict[str, Any] = {"unseen": found.unseen, "behind": found.behind, "damage": found.damage}
+    if found.newest is None:
+        return PublishedLook(**rest)
+    publication = found.newest.publication
+    return PublishedLook(
+        number=publication.number,
+        digest=found.newest.digest,
+        revision=publication.revision,
+        written=publication.written,
+        site=publication.site,
+        tool=publication.tool,
+        wheels=tuple(laid.name for laid in publication.beside if laid.name.endswith(".whl")),
+        holders=found.newest.holders,
+        **rest,
     )
 
 
@@ -222,7 +259,7 @@ class Looks:
         return ServiceLook(service=name, verdict=verdict, reason=str(outcome.outputs.get("reason") or ""))
 
 
-def _shelves(
+def shelves(
     documents: Documents,
     stores: Sequence[str],
     repositories: Mapping[str, Repository | AegisError],
@@ -231,6 +268,7 @@ def _shelves(
     seen: Mapping[str, Mapping[str, tuple[str, ...]]],
     down: frozenset[str],
 ) -> dict[str, Shelf]:
+    """What the repositories say of each store. One that cannot be looked at is a shelf that says so."""
     from aegis_plan.repositories.records import shelf
 
     def one(store: str) -> Shelf:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from aegis_plan.catalog.holding import Shelf
+from aegis_plan.catalog.holding import Damage, Shelf
 from aegis_plan.catalog.living import newest_set
 
 
@@ -87,6 +87,38 @@ class PastDuration(_Frozen):
     """So long or shorter in 95 of 100 cases; the longest of all where there are fewer than 20."""
 
 
+class PublishedLook(_Frozen):
+    """What the repositories hold of the documents that were published."""
+
+    number: int = 0
+    """Of the newest publication that is believed; 0 for none."""
+    digest: str = ""
+    revision: str = ""
+    """Digest of its files and of the values of their variables."""
+    written: datetime | None = None
+    site: str = ""
+    tool: str = ""
+    """The version that published it."""
+    wheels: tuple[str, ...] = ()
+    """Files of the tool that lie beside it."""
+    holders: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+    """Repositories that were looked at and do not hold it."""
+    unseen: dict[str, str] = Field(default_factory=dict)
+    """Repositories that could not be looked at, with the reason."""
+    damage: tuple[Damage, ...] = ()
+
+
+class WorkingCopy(_Frozen):
+    """The documents as files, where a plan was made from files."""
+
+    revision: str
+    archive: str
+    """The files, a compressed tar archive in base64."""
+    variables: dict[str, str] = Field(default_factory=dict)
+    """The values that they were read with."""
+
+
 class Snapshot(_Frozen):
     """Everything a plan knows of the world. `taken_at` is the plan's only now."""
 
@@ -95,9 +127,15 @@ class Snapshot(_Frozen):
     stores: dict[str, StoreLook] = Field(default_factory=dict)
     services: dict[str, ServiceLook] = Field(default_factory=dict)
     durations: tuple[PastDuration, ...] = ()
+    published: PublishedLook | None = None
+    """None where nobody looked."""
+    working: WorkingCopy | None = None
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """Flat facts and measurements by name, for staleness: see `plan/step.py`."""
 
+
+PUBLICATION = "_system/publication"
+"""The fact that is the digest of the newest publication; empty for none."""
 
 Facts = dict[str, str | int | float | bool | None]
 

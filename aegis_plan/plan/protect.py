@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
-from aegis_plan.plan import cautions
+from aegis_plan.plan import aspects, cautions
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.holdings import holdings
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.publishing import publishing
 from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
+from aegis_plan.stores.copies import copies
 from aegis_plan.stores.specs import spec
 
 
 def plan_protection(
     documents: Documents, snapshot: Snapshot, digest: str, tool: str, intent: Intent | None = None
 ) -> Plan:
-    """What is overdue, missing or off, for all stores or those that the intent names. No steps: all is as declared."""
+    """What is overdue, missing or off, for all stores or those that the intent names, `intent.options["aspects"]` of
+    them. No steps: all is as declared."""
     asked = intent or Intent(kind="protect")
     names = asked.stores or tuple(documents.stores)
     steps: list[Step] = []
@@ -31,11 +34,16 @@ def plan_protection(
         findings.extend(holdings(ask.name, ask.look.shelf))
         recipe = engine.protect(ask)
         if engine.built:
-            steps.extend(recipe.steps)
+            more, lacking = copies(ask)
+            steps.extend((*recipe.steps, *more))
+            findings.extend(lacking)
         elif ask.store.backup is not None:
             findings.append(left_out(ask.name, engine.engine, recipe.steps))
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
+    publish, doubts = publishing(documents, snapshot, asked)
+    steps.extend(publish)
+    findings.extend(doubts)
     wrapped, said = rewraps(documents, snapshot, names)
     steps.extend(wrapped)
     findings.extend(said)
@@ -47,7 +55,7 @@ def plan_protection(
         documents=documents,
         documents_digest=digest,
         snapshot=snapshot,
-        steps=ordered(steps),
+        steps=ordered(aspects.only(steps, asked.options.get("aspects") or ())),
         findings=unique((*findings, *breaches, *cautions.experimental(documents))),
         forecasts=forecasts,
         choices=tuple(choices),

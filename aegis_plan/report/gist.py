@@ -95,6 +95,8 @@ def title(plan: Plan) -> str:
     names = ", ".join(plan.intent.stores)
     if plan.intent.kind == "protect":
         return "Plan to protect"
+    if plan.intent.kind == "publish":
+        return "Plan to publish the documents"
     if plan.intent.kind == "backup":
         return f"Plan to back up {names}"
     if plan.intent.kind == "escrow":

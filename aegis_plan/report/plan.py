@@ -238,6 +238,8 @@ def summary(plan: Plan) -> str:
             return f"Nothing that this version could do, and {', '.join(open_)} {those} NOT protected, see above."
         if plan.intent.kind == "protect":
             return f"No changes. The protection of {plan.system} matches the documents."
+        if plan.intent.kind == "publish" and plan.snapshot.published:
+            return f"No changes. Revision {plan.snapshot.published.number} is published and is what the files say."
         return "No changes. There is nothing to do."
     number = counts(plan)
     text = (

@@ -83,6 +83,10 @@ class Posture:
     blocked: bool = False
     """Whether such a plan has errors, so that nothing tells what is due."""
     notes: tuple[str, ...] = field(default=())
+    documents: str = ""
+    """How the files differ from what is published, or what is wrong with that; empty where nothing is."""
+    published: int = 0
+    """Number of the newest publication that is believed; 0 for none."""
 
     @property
     def breached(self) -> bool:
@@ -146,6 +150,10 @@ def show_posture(posture: Posture, out: Console) -> None:
         out.print(Text("sites", style="quiet"))
         for name, reachable, text in posture.sites:
             _row(out, name, text, "" if reachable else "warn")
+    if posture.documents:
+        out.print()
+        out.print(Text("documents", style="quiet"))
+        _row(out, f"revision {posture.published}" if posture.published else "", posture.documents, "warn")
     out.print()
     if not posture.stores:
         out.print(Text("Nothing is protected: the documents declare no store.", style="warn"))

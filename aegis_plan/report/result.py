@@ -32,6 +32,8 @@ def headline(plan: Plan) -> str:
         return f"protect {names or plan.system}"
     if intent.kind == "escrow":
         return "put secrets away"
+    if intent.kind == "publish":
+        return f"publish the documents of {plan.system}"
     if intent.kind == "rewrap":
         return f"wrap data keys of {names or plan.system} anew"
     if intent.kind == "backup":

@@ -21,7 +21,7 @@ from aegis_plan.repositories.blocks import BlockId, BlockParts
 from aegis_plan.repositories.contract import Head, Listed
 from aegis_plan.repositories.local import conflict, missing, moved, short
 from aegis_plan.repositories.parted import PartedUpload, Sums
-from aegis_plan.repositories.refused import Refused, not_kept
+from aegis_plan.repositories.refused import Refused, absent
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
@@ -97,7 +97,7 @@ class AzureRepository:
     def put(self, key: str, data: bytes) -> Head:
         sums = Sums(len(data), hashlib.sha256(data).hexdigest(), f"{zlib.crc32(data):08x}")
         token = secrets.token_hex(8)
-        self.create(
+        accepted = self.create(
             key,
             lambda condition: self.blob(key).upload_blob(
                 data,
@@ -109,15 +109,18 @@ class AzureRepository:
                 **condition,
             ),
         )
-        return self.settle(key, sums, token)
+        return self.settle(key, sums, token, accepted)
 
-    def create(self, key: str, write: Callable[[dict[str, Any]], object]) -> None:
-        """Writes on the condition that nothing has the name. What has it is no error: `settle` tells whose it is."""
+    def create(self, key: str, write: Callable[[dict[str, Any]], object]) -> bool:
+        """Writes on the condition that nothing has the name. What has it is no error: `settle` tells whose it is.
+
+        Returns whether the service took what was written."""
         from azure.core import MatchConditions
 
         try:
             with self.mapped(f"write {key}"):
                 write({"match_condition": MatchConditions.IfMissing})
+            return True
         except Refused as refused:
             if refused.kind not in ("exists", "upload-gone"):
                 raise refused.as_error(self.name, key) from None
@@ -125,14 +128,17 @@ class AzureRepository:
             if found is not None and _is_nothing(found):
                 with contextlib.suppress(Refused), self.mapped(f"write {key}"):
                     write({"match_condition": MatchConditions.IfNotModified, "etag": found.etag})
+                    return True
+        return False
 
-    def settle(self, key: str, sums: Sums, token: str) -> Head:
-        """Proves that the object under the key is the one meant, whoever wrote it.
+    def settle(self, key: str, sums: Sums, token: str, accepted: bool) -> Head:
+        """Proves that the object under the key is the one meant, whoever wrote it. `accepted`: the service took ours.
 
-        Raises DamageError `object-conflict`, or `arrived-damaged` when there is none."""
+        Raises DamageError `object-conflict`; where there is none DamageError `arrived-damaged` when it was accepted,
+        and UnavailableError `repository-busy` when it was not."""
         found = self._properties(key)
         if found is None or _is_nothing(found):
-            raise not_kept(self.name, key)
+            raise absent(self.name, key, accepted)
         head = Head(key, found.size, "service", sums.sha256, None, found.etag)
         if found.size != sums.size:
             raise conflict(self.name, key)

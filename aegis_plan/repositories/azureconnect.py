@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from aegis_plan.documents.model import AzureRepository as Declared
 from aegis_plan.errors import AegisError
 
-CHUNK = 8 << 20
-"""Bytes of one ranged read of a large object."""
+CHUNK = 4 << 20
+"""Bytes of one ranged read of a large object. A read that breaks off goes on behind the last whole one."""
 
 
 def connect(

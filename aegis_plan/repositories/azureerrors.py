@@ -20,6 +20,12 @@ def translate(error: Exception, name: str, doing: str) -> Exception:
     """Our error for whatever the SDK raised."""
     from azure.core import exceptions as sdk
 
+    if not isinstance(error, sdk.AzureError):
+        # The SDK trips over an answer whose body is not quite as it expects, such as that of a proxy.
+        behind = error.__context__
+        while behind is not None and not isinstance(behind, sdk.HttpResponseError):
+            behind = behind.__context__
+        error = behind or error
     if isinstance(error, sdk.ClientAuthenticationError) and error.response is None:
         return refused.denied(name, doing, "no credentials are given or found")
     if isinstance(error, sdk.HttpResponseError) and error.response is not None:

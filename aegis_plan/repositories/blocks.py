@@ -72,7 +72,7 @@ class BlockParts:
         from azure.storage.blob import BlobBlock
 
         token = f"{self._writer}-{sums.sha256}"
-        self._repository.create(
+        accepted = self._repository.create(
             self._key,
             lambda condition: self._blob().commit_block_list(
                 [BlobBlock(block_id=block) for block in parts],
@@ -80,7 +80,7 @@ class BlockParts:
                 **condition,
             ),
         )
-        return self._repository.settle(self._key, sums, token)
+        return self._repository.settle(self._key, sums, token, accepted)
 
     def discard(self) -> None:
         """Blocks of others under the same name stay: one cannot take away only one's own."""

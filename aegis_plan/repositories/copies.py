@@ -86,13 +86,13 @@ def _heal(
     progress: Callable[[int], None],
 ) -> None:
     try:
-        _transfer(stored, source, target, stop, progress)
+        transfer(stored, source, target, stop, progress)
     except DamageError as error:
         # The source's bytes were read to the end and are the record's by now: what lies at the target is not.
         if error.code != "object-conflict":
             raise
         target.delete(stored.key)
-        _transfer(stored, source, target, stop, progress)
+        transfer(stored, source, target, stop, progress)
 
 
 def _put(target: Repository, key: str, data: bytes, part: str, signers: Signers) -> None:
@@ -133,13 +133,14 @@ def _there(stored: StoredObject, target: Repository) -> bool:
     return head.sha256 == stored.sealed_sha256 or (head.crc32 is not None and head.crc32 == stored.sealed_crc32)
 
 
-def _transfer(
+def transfer(
     stored: StoredObject,
     source: Repository,
     target: Repository,
-    stop: Callable[[], None],
-    progress: Callable[[int], None],
+    stop: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda _done: None,
 ) -> None:
+    """One object, every byte compared with what is named of it. Raises as `copy`."""
     upload = target.open(stored.key)
     found, size = hashlib.sha256(), 0
     try:

@@ -119,3 +119,12 @@ def escrow_root(system: str) -> str:
 
 def escrow(system: str, identity: str) -> str:
     return f"{escrow_root(system)}{identity}.json"
+
+
+def schedule_root(system: str) -> str:
+    """Prefix of the records of what was due, done and missed; the next part of a key is the day, in UTC."""
+    return f"{system_root(system)}schedule/"
+
+
+def schedule_record(system: str, day: str, record_id: str) -> str:
+    return f"{schedule_root(system)}{day}/{record_id}.json"

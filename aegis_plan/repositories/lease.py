@@ -18,8 +18,8 @@ from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableE
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.sealing.canonical import canonical
 
-Purpose = Literal["recovery", "log", "backup", "prune", "drill"]
-RANK: dict[Purpose, int] = {"recovery": 4, "log": 3, "backup": 2, "prune": 1, "drill": 1}
+Purpose = Literal["recovery", "log", "backup", "prune", "drill", "schedule"]
+RANK: dict[Purpose, int] = {"recovery": 4, "log": 3, "backup": 2, "prune": 1, "drill": 1, "schedule": 1}
 """A higher purpose may ask a lower one to stop."""
 
 

@@ -59,7 +59,7 @@ class MultipartParts:
 
     def complete(self, parts: list[dict[str, Any]], sums: Sums) -> Head:
         self._complete(parts, sums)
-        return self._repository.settle(self._key, sums.size, sums.sha256, sums.crc32)
+        return self._repository.settle(self._key, sums, self._completed)
 
     def _complete(self, parts: list[dict[str, Any]], sums: Sums) -> None:
         if self._completed:

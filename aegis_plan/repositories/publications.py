@@ -72,6 +72,15 @@ def find(
     return _Look(system, repositories).found(tuple(trusted), seen, thorough)
 
 
+HEAD = "documents"
+"""How the newest publication is kept among the heads that a site remembers, as if it were a lineage."""
+
+
+def seen_by(heads: Mapping[str, Mapping[str, tuple[str, ...]]]) -> tuple[str, ...]:
+    """The publications that a site remembers, from what `heads.recall` gives."""
+    return tuple(heads.get(keys.SYSTEM_ROOM, {}).get(f"{HEAD}/data", ()))
+
+
 def offered(system: str, repositories: Mapping[str, Repository | AegisError]) -> list[Publication]:
     """Every publication that lies there, believed or not, newest first: to read from them who vouches for whom."""
     return _Look(system, repositories).all()

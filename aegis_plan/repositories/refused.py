@@ -80,8 +80,11 @@ def damaged_on_the_way(name: str, doing: str, said: object) -> DamageError:
     )
 
 
-def not_kept(name: str, key: str) -> DamageError:
-    """The error of an object that was accepted and is not there."""
+def absent(name: str, key: str, accepted: bool) -> AegisError:
+    """The error of an object that is not there after it was accepted, or after it was refused as there already."""
+    if not accepted:
+        # Somebody else's may be on its way, or was removed in between.
+        return Refused("busy").as_error(name, key)
     return DamageError(
         "arrived-damaged",
         "what arrived in a repository is not what was sent",

@@ -18,8 +18,8 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories.contract import Head, Listed
 from aegis_plan.repositories.local import conflict, moved, short
 from aegis_plan.repositories.multipart import MultipartParts
-from aegis_plan.repositories.parted import PartedUpload
-from aegis_plan.repositories.refused import Refused, not_kept
+from aegis_plan.repositories.parted import PartedUpload, Sums
+from aegis_plan.repositories.refused import Refused, absent
 from aegis_plan.repositories.s3errors import translate
 
 CONNECT_SECONDS = 10.0
@@ -123,18 +123,22 @@ class S3Repository:
                     Metadata={"sha256": digest.hexdigest()},
                     **extra,
                 )
+            accepted = True
         except Refused as refused:
             if refused.kind != "exists":
                 raise refused.as_error(self.name, key) from None
-        return self.settle(key, len(data), digest.hexdigest(), crc)
+            accepted = False
+        return self.settle(key, Sums(len(data), digest.hexdigest(), crc), accepted)
 
-    def settle(self, key: str, size: int, sha256: str, crc32: str) -> Head:
-        """Proves that the object under the key is the one meant, whoever wrote it.
+    def settle(self, key: str, sums: Sums, accepted: bool) -> Head:
+        """Proves that the object under the key is the one meant, whoever wrote it. `accepted`: the service took ours.
 
-        Raises DamageError `object-conflict`, or `arrived-damaged` when there is none."""
+        Raises DamageError `object-conflict`; where there is none DamageError `arrived-damaged` when it was accepted,
+        and UnavailableError `repository-busy` when it was not."""
+        size, sha256, crc32 = sums.size, sums.sha256, sums.crc32
         head = self.head(key)
         if head is None:
-            raise not_kept(self.name, key)
+            raise absent(self.name, key, accepted)
         same = head.size == size
         if same and head.sha256 is not None:
             same = head.sha256 == sha256

@@ -61,4 +61,3 @@ def hold(repository: Repository, objects: Sequence[StoredObject], secrets: Seque
                 f"{repository.name}: {stored.key}: {why}",
                 "do not rely on that storage, and look at what lies between; the backup does not count",
             )
-

@@ -13,6 +13,10 @@ def driver(engine: str) -> Driver:
         from aegis_plan.stores.postgresql.driver import DRIVER
 
         return DRIVER
+    if engine == "milvus":
+        from aegis_plan.stores.milvus.driver import DRIVER as MILVUS
+
+        return MILVUS
     if engine in ENGINES:
         raise AegisError(
             "engine-not-built",

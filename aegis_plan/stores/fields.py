@@ -84,6 +84,12 @@ def whole_only(store: Store, engine: str) -> Iterator[Problem]:
                 f"{engine} is backed up whole; there is no {'log to archive' if kind == 'log' else kind}",
                 "declare a full that is taken more often",
             )
+    if store.backup is not None and store.backup.transfer_compression != "none":
+        yield (
+            ("backup", "transfer_compression"),
+            f"a server of {engine} compresses nothing for the way",
+            "take it out; what goes into the repositories is compressed anyway",
+        )
 
 
 def near(word: str, known: list[str]) -> str:

@@ -31,11 +31,11 @@ VECTORS: dict[str, Any] = {
 }
 
 
-def three() -> Documents:
+def both() -> Documents:
     plain = documents().model_dump(mode="json")
-    plain["stores"] |= {"graph": GRAPH, "vectors": VECTORS}
-    plain["services"]["auth"]["uses"] = ["policy-db", "graph", "vectors"]
-    plain["scenarios"]["db-lost"]["affects"]["stores"] = ["policy-db", "graph", "vectors"]
+    plain["stores"] |= {"graph": GRAPH}
+    plain["services"]["auth"]["uses"] = ["policy-db", "graph"]
+    plain["scenarios"]["db-lost"]["affects"]["stores"] = ["policy-db", "graph"]
     return Documents.model_validate(plain)
 
 
@@ -44,44 +44,42 @@ def seen() -> Snapshot:
 
 
 def test_protection_goes_on_for_the_others_and_says_what_it_leaves_out() -> None:
-    plan = plan_protection(three(), seen(), "d", "t")
+    plan = plan_protection(both(), seen(), "d", "t")
     assert not plan.blocked
     assert {step.subject for step in plan.steps} == {"policy-db"}
     left = {finding.subject: finding for finding in plan.findings if finding.code == "store-not-protected"}
-    assert set(left) == {"graph", "vectors"}
+    assert set(left) == {"graph"}
     assert {finding.severity for finding in left.values()} == {"warning"}
     assert "export graph" in left["graph"].detail
 
 
 def test_a_backup_by_hand_is_refused_and_shown() -> None:
-    plan = plan_backup(three(), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
+    plan = plan_backup(both(), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
     assert [step.id for step in plan.steps] == ["graph.backup", "graph.verify"]
     assert [finding.code for finding in plan.findings if finding.severity == "error"] == ["step-not-built"]
 
 
 def test_a_dump_stops_the_server_and_starts_it_again() -> None:
-    declared = three().model_dump(mode="json")
+    declared = both().model_dump(mode="json")
     declared["stores"]["graph"]["members"]["seoul-1"]["server"]["backup_by"] = "dump"
     plan = plan_backup(Documents.model_validate(declared), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
     assert [step.action for step in plan.steps] == ["stop-server", "backup", "start-server", "verify"]
 
 
 def test_a_recovery_shows_every_step_and_cannot_be_applied() -> None:
-    plan = plan_recovery(three(), seen(), Intent(kind="recover", scenario="db-lost"), "d", "t")
+    plan = plan_recovery(both(), seen(), Intent(kind="recover", scenario="db-lost"), "d", "t")
     graph = [step for step in plan.steps if step.subject == "graph"]
     assert [step.action for step in graph][:5] == ["stage", "stop-server", "load", "start-server", "compare"]
     assert not any(step.built for step in graph)
-    vectors = [step.action for step in plan.steps if step.subject == "vectors"]
-    assert vectors[:4] == ["stage", "load", "compare", "swap"]
     told = next(finding for finding in plan.findings if finding.code == "step-not-built")
     assert "graph.stage" in told.detail
     assert plan.blocked
     start = next(step for step in plan.steps if step.id == "auth.start")
-    assert {"graph.compare", "vectors.swap"} <= set(start.needs)
+    assert "graph.compare" in start.needs
 
 
 def test_what_was_not_built_stays_so_in_the_plan_file_and_old_files_can_be_read() -> None:
-    plan = plan_backup(three(), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
+    plan = plan_backup(both(), seen(), "d", "t", Intent(kind="backup", stores=("graph",)))
     again, _ = read(write(plan))
     assert not any(step.built for step in again.steps)
     plain = again.steps[0].model_dump(mode="json")
@@ -112,7 +110,7 @@ def test_their_fields_are_checked() -> None:
 
 
 def test_a_store_that_nothing_can_back_up_never_looks_protected() -> None:
-    plain = three().model_dump(mode="json")
+    plain = both().model_dump(mode="json")
     plain["stores"] = {"graph": GRAPH}
     plain["services"]["auth"]["uses"] = ["graph"]
     plain["scenarios"] = {}

@@ -105,6 +105,19 @@ def test_hashes_of_pages_take_the_place_of_what_a_server_does_not_tell() -> None
     assert [note.code for note in plan.findings if "15 takes no incremental" in note.detail] == ["incremental-by-pages"]
 
 
+@pytest.mark.parametrize(("behind", "told"), [(30.0, True), (1.0, False)])
+def test_a_replica_that_is_read_and_lies_too_far_behind_is_told(behind: float, told: bool) -> None:
+    plain = documents()
+    body = plain.model_dump(mode="json")
+    store = body["stores"]["policy-db"]
+    store["members"]["seoul-2"] = {"site": "seoul", "connection": "${env:DB}", "lag": "5s"}
+    store["backup"]["from_member"] = "seoul-2"
+    replica = member("replica", name="seoul-2", lag_seconds=behind, flush_lsn="0/5000")
+    ahead = member(flush_lsn="0/6000")
+    plan = plan_protection(type(plain).model_validate(body), snapshot(QUIET, ahead, replica), "d", "test")
+    assert ("replica-behind" in [note.code for note in plan.findings]) is told
+
+
 def test_hints_are_enough_without_checksums() -> None:
     plan = protect(snapshot(QUIET, member(data_checksums=False, wal_log_hints=True), minute=DAY + 1))
     assert plan.steps[0].params["method"] == "incremental"

@@ -6,14 +6,14 @@ from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.planfile import read, write
 from aegis_plan.plan.recover import plan_recovery
 from aegis_plan.plan.serving import serving_of
-from tests.plan.test_engines_not_built import three
+from tests.plan.test_engines_not_built import both
 from tests.plan.test_strategies import QUIET, declared, plan, replica
 from tests.plan.world import documents, member, snapshot
 
 
 def restored(**asked: str) -> Plan:
     intent = Intent(kind="recover", scenario="db-lost", to="latest", **asked)
-    return plan_recovery(three(), snapshot(QUIET, member("stopped")), intent, "d", "t")
+    return plan_recovery(both(), snapshot(QUIET, member("stopped")), intent, "d", "t")
 
 
 def kinds(made: Plan) -> dict[str, str]:
@@ -22,8 +22,8 @@ def kinds(made: Plan) -> dict[str, str]:
 
 
 def test_each_engine_says_after_which_step_its_store_serves() -> None:
-    assert kinds(restored()) == {"policy-db": "accept", "graph": "compare", "vectors": "swap"}
-    assert kinds(restored(beside="/srv/beside")) == {"policy-db": "replay", "graph": "stage", "vectors": "stage"}
+    assert kinds(restored()) == {"policy-db": "accept", "graph": "compare"}
+    assert kinds(restored(beside="/srv/beside")) == {"policy-db": "replay", "graph": "stage"}
     over = plan(declared("failover"), member("unreachable"), replica())
     assert kinds(over) == {"policy-db": "repoint"}
 
@@ -40,9 +40,9 @@ def test_no_service_waits_for_the_backup_that_follows() -> None:
 def test_the_plan_file_carries_it_in_words_that_the_planner_does_not_know() -> None:
     """An engine whose last step before it serves is of a kind that no other has."""
     made = restored()
-    renamed = [step.model_copy(update={"action": "open"}) if step.action == "swap" else step for step in made.steps]
+    renamed = [step.model_copy(update={"action": "open"}) if step.action == "accept" else step for step in made.steps]
     again, _ = read(write(made.model_copy(update={"steps": tuple(renamed)})))
-    assert serving_of(again).stores["vectors"] == made.serves["vectors"]
+    assert serving_of(again).stores["policy-db"] == made.serves["policy-db"]
 
 
 def test_a_plan_of_a_version_that_did_not_carry_it_is_still_read() -> None:

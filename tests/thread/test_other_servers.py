@@ -72,9 +72,11 @@ def test_beside_is_a_server_of_its_own(protected: World) -> None:
     finally:
         other.end()
     protected_again(world)
+    runs = world.runs()
     again = world.aegis("restore", "policy-db", "--beside", str(other.data), "-y")
     assert again.code == 1, again.text
     assert "place-occupied" in again.text
+    assert world.runs() == runs, "it is refused in the plan already"
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from aegis_plan.cli.keys.check import command as check
 from aegis_plan.cli.keys.escrow import command as escrow
 from aegis_plan.cli.keys.list import command as list_
 from aegis_plan.cli.keys.new import command as new
@@ -17,5 +18,5 @@ def command() -> None:
     """Make, list and change keys; say who can open what."""
 
 
-for _one in (new, list_, rotate, rewrap, escrow, sheet):
+for _one in (new, list_, rotate, rewrap, escrow, sheet, check):
     command.add_command(_one)

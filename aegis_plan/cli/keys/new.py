@@ -65,12 +65,16 @@ def command(
         f'signing_key: "${{file:keys/{site}.sign}}"\nidentities: ["${{file:keys/{site}.age}}"]\n',
         encoding="utf-8",
     )
+    from aegis_plan.sealing.vouchers import vouch
+
+    vouchers = [vouch(one, signer) for one in (secret, *([recovery_secret] if len(written) > 2 else []))]
     sealing = (
         "sealing:\n"
         f"  recipients: [{recipient}]\n"
         f"  recovery_recipient: {recovery}\n"
         f"  signers: {{{site}: {signer}}}\n"
         f"  host_recipients: {{{site}: {recipient}}}\n"
+        "  vouchers:\n" + "".join(f"    - {voucher}\n" for voucher in vouchers)
     )
     out = session.console()
     out.print(f"Made the keys of {site}:")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--html", "target", type=click.Path(path_type=Path), help="Write a page to print to this new file.")
 @click.option("--kept", metavar="TEXT", default="", help="Where the recovery key is, such as 'safe in Busan'.")
 @click.option("--print-recovery-key", "secret", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              metavar="FILE", help="Print the recovery key of this file too: whoever reads the sheet opens all.")  # fmt: skip
+              metavar="FILE", help="Print the recovery key of this file too.")  # fmt: skip
 @pass_session
 def command(session: Session, target: Path | None, kept: str, secret: Path | None) -> None:
     """Print the recovery sheet: repositories, keys, and what to type on an empty machine. Print it and lock it away.

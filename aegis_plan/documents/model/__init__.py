@@ -19,6 +19,7 @@ from aegis_plan.documents.model.repository import (
 )
 from aegis_plan.documents.model.response import Channel, Drill, Escalation, Monitor, Role
 from aegis_plan.documents.model.scenario import Affects, OwnStep, Scenario, Steps
+from aegis_plan.documents.model.schedule import Scheduling
 from aegis_plan.documents.model.section import EXPERIMENTAL, Command, Objectives, Section
 from aegis_plan.documents.model.service import CommandCheck, Health, HttpCheck, Service, TcpCheck
 from aegis_plan.documents.model.store import Backup, BackupKind, Heartbeat, LogBackup, Member, Store
@@ -51,6 +52,7 @@ __all__ = [
     "Role",
     "S3Repository",
     "Scenario",
+    "Scheduling",
     "Sealing",
     "Section",
     "Service",
@@ -80,6 +82,7 @@ class Documents(Section):
     stores: dict[Name, Store] = Field(default_factory=dict)
     repositories: dict[Name, Repository] = Field(default_factory=dict)
     sealing: Sealing | None = None
+    schedule: Scheduling = Scheduling()
     scenarios: dict[Name, Scenario] = Field(default_factory=dict)
     team: dict[Name, Role] = Field(default_factory=dict)
     channels: dict[Name, Channel] = Field(default_factory=dict)

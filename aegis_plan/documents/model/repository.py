@@ -86,6 +86,8 @@ class Sealing(Section):
     """Site, also one that is no more, to public keys that signed earlier and are believed still."""
     host_recipients: dict[Name, str] = Field(default_factory=dict)
     """Site to the age recipient of its host, for what the next backup needs to read."""
+    vouchers: tuple[str, ...] = ()
+    """What holders of private keys said of signers, so that a machine that has nothing believes them by its key."""
     minimum_copies: int = Field(default=1, ge=1)
     """How many repositories have to hold a backup for it to count."""
 

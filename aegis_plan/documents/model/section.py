@@ -40,7 +40,8 @@ class Command(Section):
 
 
 EXPERIMENTAL = {
-    "channels": "nothing is sent yet; what a step for a person says is shown where the plan is applied",
+    "channels": "failures of backups are told, and nothing else yet; what a step for a person says is shown where the "
+    "plan is applied",
     "drills": "no drill is run on its schedule yet",
     "monitors": "nothing watches yet",
 }

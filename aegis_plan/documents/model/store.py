@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -43,6 +43,8 @@ class Backup(Section):
     """zstd level."""
     bandwidth: Size | None = None
     """Bytes a second, at most."""
+    transfer_compression: Literal["none", "gzip", "zstd"] = "none"
+    """How the server compresses what it sends, where the way to it is slow; a server may not be able to."""
 
 
 class Member(Section):

@@ -1,1 +1,1 @@
-"""Milvus: what it declares and how it is planned. Nothing here acts on it yet."""
+"""Milvus: what it declares, how it is planned, and what acts on it at a site."""

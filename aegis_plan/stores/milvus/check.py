@@ -25,6 +25,12 @@ def problems(store: Store) -> Iterator[Problem]:
         if not refused:
             yield from _server(member, server)
     yield from whole_only(store, "Milvus")
+    if store.keep_old_data not in ("beside", "no"):
+        yield (
+            ("keep_old_data",),
+            "Milvus keeps old collections where they are, or not at all",
+            "write beside or no",
+        )
 
 
 def _connection(member: str, connection: str, lite: bool) -> Iterator[Problem]:

@@ -21,6 +21,8 @@ from aegis_plan.stores.postgresql.parent import Parent, parent_of
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.replication import Replication, ServerError, table
 from aegis_plan.stores.postgresql.settings import configuration, details, setting
+from aegis_plan.stores.postgresql.tarindex import TarIndex
+from aegis_plan.stores.postgresql.transfer import OPTIONS, opened
 
 CHUNK = 256 << 10
 SAMPLE_SECONDS = 0.25
@@ -42,37 +44,6 @@ def sample(connection: Connection, where: str) -> tuple[datetime, int]:
         ask(connection, f"SELECT set_config('synchronous_commit', 'local', true), {_WAITING}", where)
         lsn = ask(connection, "SELECT pg_current_wal_flush_lsn()::text", where)[0][0]
     return moment.astimezone(UTC), parse_lsn(lsn)
-
-
-class TarIndex:
-    """Finds the members of a tar archive that streams by; looks at nothing but headers."""
-
-    def __init__(self) -> None:
-        self.members: list[list[Any]] = []
-        """Path, offset of its bytes in the archive, size."""
-        self._at = self._next = 0
-        self._head = b""
-
-    def feed(self, chunk: bytes | memoryview) -> None:
-        end = self._at + len(chunk)
-        while self._next + len(self._head) < end:
-            begin = self._next + len(self._head) - self._at
-            self._head += bytes(chunk[begin : begin + 512 - len(self._head)])
-            if len(self._head) < 512:
-                break
-            head, self._head, offset = self._head, b"", self._next + 512
-            size = 0
-            if head[0]:
-                field = head[124:136]
-                size = int.from_bytes(field[1:], "big") if field[0] & 0x80 else int(field.rstrip(b"\0 ") or b"0", 8)
-                prefix = head[345:500].rstrip(b"\0").decode("utf-8", "replace") if head[257:262] == b"ustar" else ""
-                name = head[:100].rstrip(b"\0").decode("utf-8", "replace")
-                if head[156:157] in (b"0", b"\0"):
-                    self.members.append([f"{prefix}/{name}" if prefix else name, offset, size])
-                else:
-                    size = 0
-            self._next = offset + (size + 511) // 512 * 512
-        self._at = end
 
 
 class Source:
@@ -99,6 +70,8 @@ class Source:
         """Of an incremental by pages: the hashes of its parent."""
         self._now: Pages | None = None
         """The hashes of this set, where another may be built on it by pages."""
+        backup = context.declared.stores[params.store].backup
+        self._compression: str = backup.transfer_compression if backup is not None else "none"
         self.by = ""
         """How an incremental was found that is not the server's own, and why."""
         try:
@@ -214,11 +187,28 @@ class Source:
 
     def _start(self, wire: Replication, more: str) -> None:
         label = self._context.attempt.run.replace("'", "")
-        wire.send(
+        command = (
             f"BASE_BACKUP (LABEL 'aegis {label}', PROGRESS true, CHECKPOINT 'fast', WAL true, TABLESPACE_MAP true,"
-            f" MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{more})"
+            f" MANIFEST 'yes', MANIFEST_CHECKSUMS 'CRC32C'{more}"
         )
-        first, second = wire.result(), wire.result()
+        try:
+            wire.send(f"{command}{OPTIONS[self._compression]})")
+            first = wire.result()
+        except ServerError as error:
+            if self._compression == "none" or "compression" not in error.said:
+                raise
+            self._context.find(
+                "warning",
+                "transfer-not-compressed",
+                "the server does not compress what it sends",
+                f"{self._where}: {self._compression}: {error.said}",
+                "the backup is taken without; name another transfer_compression, or none",
+            )
+            self._compression = "none"
+            wire.drain()
+            wire.send(f"{command})")
+            first = wire.result()
+        second = wire.result()
         if first is None or second is None:
             raise AegisError("server-refused", "the server refused a request", f"{self._where}: no backup began")
         start = table(first)[0]
@@ -256,15 +246,16 @@ class Source:
             kind = bytes(head[:1])
             if kind == b"n":
                 name = bytes(head[1:]).split(b"\0", 1)[0].decode()
-                label = "base" if name in ("", "base.tar") else name.removesuffix(".tar")
                 self._index = TarIndex()
             elif kind == b"m":
-                label = "manifest"
+                name = "manifest"
             else:
                 head = next(stream, None)
                 continue
             following: list[memoryview] = []
-            yield label, self._seen(label, self._archive(stream, following))
+            name, chunks = opened(name, self._archive(stream, following), self._where)
+            label = "base" if name in ("", "base.tar") else name.removesuffix(".tar")
+            yield label, self._seen(label, chunks)
             if label == "base":
                 self._sent = {path for path, *_ in self._index.members if not path.startswith(("base/", "pg_wal/"))}
             head = following[0] if following else None
@@ -298,6 +289,10 @@ class Source:
         for chunk in reduced(chunks, label, self._before, self._now) if self._now is not None else chunks:
             self._index.feed(chunk)
             yield chunk
+        if not self._index.ended:
+            raise UnavailableError(
+                "server-lost", "the connection to the server broke", f"{self._where}: {label} is cut"
+            )
 
     def _archive(self, stream: Iterator[memoryview], following: list[memoryview]) -> Iterator[bytes]:
         parts: list[memoryview] = []

@@ -161,6 +161,21 @@ def in_the_way(ask: Ask, name: str, here: Seen | None) -> list[PlanFinding]:
     ]
 
 
+def refuses(ask: Ask, here: Seen | None, beside: str, need: int) -> list[PlanFinding]:
+    """Why a folder beside cannot take restored data, as far as its host was seen."""
+    seen = here.look.beside.get(beside) if here is not None else None
+    if seen is None:
+        return []
+    if seen.occupied:
+        way = "name a folder that does not exist"
+        return [problem(ask, "error", "place-occupied", "the place beside is not empty", beside, way)]
+    if seen.free_bytes is not None and seen.free_bytes < need:
+        detail = f"{sized(need)} are needed at {beside}, {sized(seen.free_bytes)} are free"
+        way = "name a folder on another disk"
+        return [problem(ask, "error", "no-room", "there is no room for the restored data", detail, way)]
+    return []
+
+
 def others(ask: Ask, name: str) -> list[PlanFinding]:
     """Members that would be wrong beside the restored one."""
     found = []

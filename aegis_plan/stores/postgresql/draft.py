@@ -16,6 +16,7 @@ from aegis_plan.stores.postgresql.facts import (
     Seen,
     behind_archive,
     fact,
+    left_behind,
     problem,
     seen,
 )
@@ -118,6 +119,9 @@ def fit_to_back_up(draft: Draft, server: Seen) -> bool:
             look_hint(),
         )
         ok = False
+    if server.member.state == "replica":
+        way = "what the primary acknowledged since is in no backup; let it catch up, or read another member"
+        draft.findings.extend(left_behind(draft.ask, server.member, way))
     end = behind_archive(draft.lineages.get(server.lineage or ""), server, draft.ask.now)
     if end is not None and look.flush_lsn is not None:
         found = behind(member, parse_lsn(look.flush_lsn), end)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aegis_plan.documents.model import Backup
+from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import Facts, MemberLook
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Estimate, Fact, measured
@@ -40,6 +41,34 @@ def seen(member: MemberLook) -> Seen:
     """Raises AegisError through pydantic never: unknown details of a newer driver are left out."""
     known = {name: value for name, value in member.details.items() if name in Look.model_fields}
     return Seen(member, Look.model_validate(known))
+
+
+def lag_of(ask: Ask, look: MemberLook) -> float | None:
+    """Seconds by which a replica lies behind; 0 where it has all that the primary wrote."""
+    primary, here = ask.look.primary, seen(look)
+    if primary is not None:
+        there = seen(primary)
+        if there.flush is not None and here.flush is not None and here.flush >= there.flush:
+            return 0.0
+    return here.look.lag_seconds
+
+
+def left_behind(ask: Ask, look: MemberLook, hint: str) -> list[PlanFinding]:
+    """What is said of a replica that is further behind than the documents allow."""
+    allowed, lag = ask.store.members[look.member].lag, lag_of(ask, look)
+    if allowed is None or lag is None or lag <= allowed.total_seconds():
+        return []
+    detail = f"{look.member}: {span(lag)} behind, at most {span(allowed.total_seconds())} are declared"
+    return [
+        problem(
+            ask,
+            "warning",
+            "replica-behind",
+            "the replica lies further behind than the documents allow",
+            detail,
+            hint,
+        )
+    ]
 
 
 def slot_name(name: str, backup: Backup | None) -> str:

@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import MemberLook, store_facts
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Fact, Step, new_step
 from aegis_plan.stores.contract import Ask, Candidate, Recipe, RecoveryPoint
-from aegis_plan.stores.postgresql.facts import Seen, estimate, fact, problem, seen, sent_along, slot_name
+from aegis_plan.stores.postgresql.facts import (
+    Seen,
+    estimate,
+    fact,
+    lag_of,
+    left_behind,
+    problem,
+    seen,
+    sent_along,
+    slot_name,
+)
 from aegis_plan.stores.postgresql.log_steps import stream_step
 from aegis_plan.stores.postgresql.model import BackupParams, FenceParams, LogParams, PromoteParams, SlotParams
 
@@ -25,7 +34,7 @@ def candidates(ask: Ask) -> tuple[Candidate, ...]:
             continue
         look = ask.look.member(name)
         refusal, known = _refusal(ask, name, look)
-        lag = _lag(ask, look) if look is not None and look.state == "replica" else None
+        lag = lag_of(ask, look) if look is not None and look.state == "replica" else None
         found.append(Candidate(name, declared.site, refusal, known, lag))
 
     def rank(one: Candidate) -> tuple[bool, bool, float, bool, str]:
@@ -66,15 +75,6 @@ def _taken_for_primary(ask: Ask) -> str | None:
     return next((name for name in able if states[name] != "stopped"), next(iter(able), None))
 
 
-def _lag(ask: Ask, look: MemberLook) -> float | None:
-    primary, here = ask.look.primary, seen(look)
-    if primary is not None:
-        there = seen(primary)
-        if there.flush is not None and here.flush is not None and here.flush >= there.flush:
-            return 0.0
-    return here.look.lag_seconds
-
-
 def fail_over(ask: Ask, member: str) -> Recipe:
     """Old primaries fenced, the replica promoted and proved, users led to it, and protection brought back."""
     look = ask.look.member(member)
@@ -95,25 +95,15 @@ def fail_over(ask: Ask, member: str) -> Recipe:
                 "find out which one people write to, and stop the others by hand before anything else",
             )
         )
-    allowed, lag = ask.store.members[member].lag, _lag(ask, look)
-    if allowed is not None and lag is not None and lag > allowed.total_seconds():
-        findings.append(
-            problem(
-                ask,
-                "warning",
-                "replica-behind",
-                "the replica lies further behind than the documents allow",
-                f"{member}: {span(lag)} behind, at most {span(allowed.total_seconds())} are declared",
-                "where the old primary can still be reached, let the replica catch up first",
-            )
-        )
+    way = "where the old primary can still be reached, let the replica catch up first"
+    findings.extend(left_behind(ask, look, way))
     for other in ask.look.members:
         # One that is stopped may be started again, by a person or by its host.
         if other.member != member and other.state != "replica":
             draft.fence(other)
     serves = draft.promote()
     draft.protect_again()
-    point = None
+    point, lag = None, lag_of(ask, look)
     if lag is not None and look.lineage is not None:
         last = ask.now - timedelta(seconds=lag)
         point = RecoveryPoint(look.lineage, here.look.flush_lsn or "", last, last, "exact", ())

@@ -16,9 +16,9 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.contract import Looked
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
 from aegis_plan.stores.postgresql.control import processes
-from aegis_plan.stores.postgresql.model import Look, Place, Server
+from aegis_plan.stores.postgresql.model import Beside, Look, Place, Server
 from aegis_plan.stores.postgresql.olddata import belongs, device, find, frees
-from aegis_plan.stores.postgresql.place import layout, leftovers, mounted
+from aegis_plan.stores.postgresql.place import layout, leftovers, mounted, occupied
 from aegis_plan.stores.postgresql.positions import Position
 from aegis_plan.stores.postgresql.programs import cluster, execute
 from aegis_plan.stores.postgresql.remains import owner
@@ -39,6 +39,8 @@ def look(context: Context, store: str, member: str) -> Looked:
     if server is not None:
         with contextlib.suppress(AegisError, OSError):
             seen.update(_place(server))
+        if (named := context.attempt.params.get("beside")) and seen.get("data_directory") not in (None, "elsewhere"):
+            seen["beside"] = {str(path): _beside(path) for path in (Path(named), Path(named) / store)}
     try:
         text = connection_string(context, store, member)
         with connect(text, where, context.check, options="-c statement_timeout=3000") as sql:
@@ -178,6 +180,14 @@ def _place(server: Server) -> dict[str, Any]:
     )
     seen.update(_log(folder / "pg_wal", seen["timeline"], control.segment_size))
     return seen
+
+
+def _beside(folder: Path) -> Beside:
+    parent = next((above for above in folder.parents if above.is_dir()), Path("/"))
+    try:
+        return Beside(occupied=occupied(folder), free_bytes=shutil.disk_usage(parent).free)
+    except OSError:
+        return Beside(occupied=True)
 
 
 def _used(folder: Path) -> int | None:

@@ -53,6 +53,14 @@ class Slot(Frozen):
     """What may still be written before the slot is lost; None is no limit."""
 
 
+class Beside(Frozen):
+    """A folder to which a restore was asked for, as the member's host sees it."""
+
+    occupied: bool
+    """Something lies there already."""
+    free_bytes: int | None = None
+
+
 class Look(Frozen):
     """`MemberLook.details` of a PostgreSQL member. What could not be seen is None."""
 
@@ -102,6 +110,8 @@ class Look(Frozen):
     binaries_version: int | None = None
     """Major version of the binaries, times 10,000."""
     host: str | None = None
+    beside: dict[str, Beside] = Field(default_factory=dict)
+    """By path: the folder that was named, and one of the store's name in it. Empty where none was."""
     leftovers: dict[str, str] = Field(default_factory=dict)
     """What lies where data would be staged, by its path, with the run that put it there; empty where nothing tells."""
 

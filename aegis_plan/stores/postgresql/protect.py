@@ -10,8 +10,8 @@ from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import store_facts
 from aegis_plan.plan.step import new_step
 from aegis_plan.stores.contract import Ask, Recipe
+from aegis_plan.stores.copies import record_digest
 from aegis_plan.stores.postgresql.chains import Chain, LineageArchive, archive, set_timeline
-from aegis_plan.stores.postgresql.copies import copies, record_digest
 from aegis_plan.stores.postgresql.draft import Draft, facts_of, fit_to_back_up, server_to_read
 from aegis_plan.stores.postgresql.facts import (
     Seen,
@@ -63,9 +63,6 @@ def protect(ask: Ask) -> Recipe:
         log_steps(draft, server, one, chain, hole)
     elif draft.streamed is not None:
         end_stream(draft, server)
-    found, missing = copies(ask, draft.lineages, server.member.site)
-    draft.steps.extend(found)
-    draft.findings.extend(missing)
     return draft.recipe()
 
 

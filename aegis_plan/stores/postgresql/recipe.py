@@ -10,7 +10,7 @@ from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.observe.snapshot import Facts
 from aegis_plan.plan.step import Fact, Step, new_step
 from aegis_plan.stores.contract import Ask, RecoveryPoint, Target
-from aegis_plan.stores.postgresql.copies import record_digest
+from aegis_plan.stores.copies import record_digest
 from aegis_plan.stores.postgresql.facts import Seen, estimate, fact, sent_along, slot_name
 from aegis_plan.stores.postgresql.log_steps import stream_step
 from aegis_plan.stores.postgresql.model import (

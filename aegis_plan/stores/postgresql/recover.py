@@ -8,7 +8,14 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask, Recipe, RecoveryPoint, Refusal, Target
 from aegis_plan.stores.postgresql.chains import archive
 from aegis_plan.stores.postgresql.check import server as declared_server
-from aegis_plan.stores.postgresql.destination import fate_without_room, in_the_way, member_to_restore, others, place_of
+from aegis_plan.stores.postgresql.destination import (
+    fate_without_room,
+    in_the_way,
+    member_to_restore,
+    others,
+    place_of,
+    refuses,
+)
 from aegis_plan.stores.postgresql.facts import Seen, problem, seen
 from aegis_plan.stores.postgresql.leftover import log_from, take_up
 from aegis_plan.stores.postgresql.points import reach
@@ -91,6 +98,8 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
     if beside is None:
         findings.extend(others(ask, name))
         findings.extend(in_the_way(ask, name, here))
+    else:
+        findings.extend(refuses(ask, here, beside, need))
     findings.extend(_shelf(ask, without))
     draft = Recovery(
         ask, name, server, here, place, found, target, tail, need, store_facts(ask.look), fate, need + replayed
