@@ -45,10 +45,11 @@ class Sheet:
     def commands(self) -> tuple[tuple[str, str], ...]:
         """What to type, and what it does."""
         store = self.stores[0] if self.stores else "STORE"
-        given = f"--from '{self.url}' --key recovery.age"
+        given = '--from "$FROM" --key recovery.age'
         return (
             ("pip install aegis-plan", "the tool; a copy of it lies in the repositories too"),
             ("umask 077; cat > recovery.age", "type the recovery key, end with Ctrl-D"),
+            (f"FROM='{self.url}'", "or the address of another repository above; set what its access names"),
             (f"aegis status {given}", "what there is and how old; changes nothing"),
             (f"aegis catalog {given}", "every backup, and the moments to go back to"),
             (f"aegis restore {store} {given} --beside /srv/restored", "one store into a folder, touching no server"),
@@ -108,8 +109,8 @@ def as_html(sheet: Sheet) -> str:
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Recovery sheet: {{ sheet.system }}</title>
 <style>
-@page { size: A4; margin: 16mm }
-body { font: 10.5pt/1.4 system-ui, sans-serif; color: #000; max-width: 178mm; margin: 1em auto }
+@page { size: A4; margin: 14mm }
+body { font: 10pt/1.35 system-ui, sans-serif; color: #000; max-width: 178mm; margin: 1em auto }
 h1 { font-size: 17pt; margin: 0 } h2 { font-size: 11.5pt; margin: 1.1em 0 .3em; border-bottom: 1px solid #000 }
 p, ul, ol { margin: .3em 0 } small { color: #444 } li { break-inside: avoid }
 code { font: 9.5pt/1.35 ui-monospace, monospace; overflow-wrap: anywhere }

@@ -79,8 +79,10 @@ def sheet_of(documents: Documents, kept: str, secret: str) -> Sheet:
             "'aegis keys new SITE' makes keys and prints the section",
         )
     places = tuple(_place(name, one) for name, one in documents.repositories.items())
-    away = [place for place, one in zip(places, documents.repositories.values(), strict=True) if one.kind != "local"]
-    first = next(iter([*away, *places]), None)
+    used = [name for store in documents.stores.values() if store.backup for name in store.backup.repositories]
+    # Where most backups are, and what stands elsewhere than in a folder of a host that may be gone.
+    ranked = sorted(places, key=lambda one: (documents.repositories[one.name].kind == "local", -used.count(one.name)))
+    first = next((one for one in ranked if one.name in used), next(iter(ranked), None))
     recovery = sealing.recovery_recipient
     signers = [f"{site} {key}" for site, key in sealing.signers.items()]
     signers += [f"{site} (former) {key}" for site, keys in sealing.former_signers.items() for key in keys]
