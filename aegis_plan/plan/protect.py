@@ -15,7 +15,10 @@ from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
 from aegis_plan.stores.copies import copies
+from aegis_plan.stores.locking import locks
+from aegis_plan.stores.retention import prune
 from aegis_plan.stores.specs import spec
+from aegis_plan.stores.verification import overdue
 
 
 def plan_protection(
@@ -35,8 +38,13 @@ def plan_protection(
         recipe = engine.protect(ask)
         if engine.built:
             more, lacking = copies(ask)
-            steps.extend((*recipe.steps, *more))
-            findings.extend(lacking)
+            made = tuple(step.id for step in recipe.steps if step.action == "backup")
+            going = prune(ask, engine, after=made)
+            old = overdue(ask, more)
+            held = locks(ask, engine, made, more)
+            steps.extend((*recipe.steps, *more, *held, *going.steps, *old.steps))
+            findings.extend((*lacking, *going.findings, *old.findings))
+            choices.extend(going.choices)
         elif ask.store.backup is not None:
             findings.append(left_out(ask.name, engine.engine, recipe.steps))
         findings.extend(recipe.findings)

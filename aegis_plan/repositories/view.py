@@ -31,6 +31,7 @@ Kind = Literal[
     "rolled-back",
     "wrong-digest",
     "unreadable-keys",
+    "hidden-object",
     "misplaced",
 ]
 Believed = tuple[Record, str]
@@ -131,6 +132,11 @@ class Looker:
             view.reason = str(listing)
             return view
         view.listed = listing
+        try:
+            for key, what in repository.tampered(self.root):
+                view.note(key, "hidden-object", f"{what}; it is read as it was")
+        except AegisError as error:
+            view.note(self.root, "hidden-object", f"nobody could see whether anything is hidden: {error}")
         wanted: list[Listed] = []
         for key, listed in view.listed.items():
             room = key[len(self.root) :].split("/", 2)[1:2]

@@ -90,7 +90,7 @@ def put_key(
         except AegisError as error:
             missing(context, name, str(error))
             reasons.append(f"{name}: {error}")
-    _enough(took, sealing.minimum_copies, reasons)
+    _enough(took, 1, reasons)
     return took
 
 
@@ -130,7 +130,10 @@ def _differs(repository: Repository, stored: StoredObject) -> str:
         return str(error)
     if head is None:
         return f"{stored.name} is not there"
-    if head.size != stored.sealed_size or (head.sha256 or stored.sealed_sha256) != stored.sealed_sha256:
+    said = head.sha256 or head.claimed or stored.sealed_sha256
+    if head.size != stored.sealed_size or said != stored.sealed_sha256:
+        return f"{stored.name} is not as it was sent"
+    if head.crc32 is not None and stored.sealed_crc32 is not None and head.crc32 != stored.sealed_crc32:
         return f"{stored.name} is not as it was sent"
     return ""
 

@@ -237,7 +237,7 @@ def test_a_local_copy_goes_when_others_are_enough_and_does_not_come_back() -> No
 
 def test_what_a_tombstone_ended_is_not_copied() -> None:
     old = a_set("F0", -10, 0x10, 0x20)
-    assert kinds(protect(snapshot(shelf(old, FULL, LOG, a_tombstone("F0"), missing={"there": ("F0",)})))) == []
+    assert kinds(protect(snapshot(shelf(old, FULL, LOG, a_tombstone("F0"), missing={"there": ("F0",)})))) == ["prune"]
 
 
 def test_a_repository_that_is_away_is_not_an_empty_one() -> None:

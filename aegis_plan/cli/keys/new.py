@@ -98,7 +98,7 @@ def replace_signing_key(session: Session, site: str) -> None:
     from aegis_plan.cli.planning import require_known
     from aegis_plan.cli.wire import load_documents, local_sites, open_site
     from aegis_plan.sealing.keys import new_signing_key
-    from aegis_plan.sealing.vouchers import vouch
+    from aegis_plan.sealing.vouchers import endorse, vouch
 
     loaded = load_documents()
     require_known("site", site, loaded.documents.sites)
@@ -131,6 +131,9 @@ def replace_signing_key(session: Session, site: str) -> None:
         text.put(["sealing", "former_signers"], site, f'["{old}"]')
     else:
         text.put(["sealing"], "former_signers", f'{{{site}: ["{old}"]}}', before="signers")
+    if here.keys.signing is not None:
+        # A machine that has nothing and knows the old one believes the new one by it.
+        add_voucher(text, endorse(here.keys.signing, signer))
     for identity in here.keys.identities:
         add_voucher(text, vouch(identity, signer))
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -143,10 +146,6 @@ def replace_signing_key(session: Session, site: str) -> None:
     out.print(f"Changed: {here.file.path} and {target}. What the old key signed is believed still.", soft_wrap=True)
     out.print(
         "Bring the documents to every host that plans or restores, and apply a plan again where a log is streamed."
-    )
-    out.print(
-        "The recovery key vouches for the old key alone: print a new recovery sheet, it names the signers to --trust.",
-        soft_wrap=True,
     )
     out.print(
         "If the old key was stolen, take it out of 'former_signers': what it signed, the old backups too, is refused "

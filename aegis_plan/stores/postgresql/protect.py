@@ -19,6 +19,7 @@ from aegis_plan.stores.postgresql.facts import (
     problem,
     sent_along,
 )
+from aegis_plan.stores.postgresql.lineages import told
 from aegis_plan.stores.postgresql.log_steps import end_stream, log_step, log_steps, slot_step
 from aegis_plan.stores.postgresql.model import FIRST_INCREMENTAL, BackupParams
 
@@ -50,6 +51,7 @@ def protect(ask: Ask) -> Recipe:
             f"{ask.name}: {lacking}; all of it is sent, and only the pages that changed are stored",
             "'aegis help postgresql' says what an incremental of the server's own needs",
         )
+    draft.findings.extend(told(draft, server))
     one = draft.lineages.get(server.lineage or "")
     chain = one.newest if one is not None else None
     logged = draft.backup.log is not None
