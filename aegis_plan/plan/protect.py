@@ -9,6 +9,7 @@ from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan import aspects, cautions
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
+from aegis_plan.plan.holdings import holdings
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
 from aegis_plan.plan.publishing import publishing
@@ -37,6 +38,7 @@ def plan_protection(
     questions = asks(documents, snapshot, names, asked.sites_down)
     for ask in questions.values():
         engine = spec(ask.store.engine)
+        findings.extend(holdings(ask.name, ask.look.shelf))
         recipe = engine.protect(ask)
         if engine.built:
             more, lacking = copies(ask)

@@ -254,7 +254,7 @@ def test_damage_is_a_finding_and_a_wrong_signature_a_breach() -> None:
     )
     plan = protect(snapshot(shelf(FULL, LOG, damage={"here": damage})))
     assert [(one.severity, one.code) for one in plan.findings] == [
-        ("breach", "copy-damaged"),
+        ("breach", "signer-not-listed"),
         ("warning", "copy-damaged"),
     ]
     assert [step.params["target"] for step in plan.steps] == ["here"]
