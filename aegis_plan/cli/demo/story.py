@@ -93,6 +93,7 @@ class Story:
 
         self.say("Protection", "The documents say what is backed up, and where to. Nothing is yet: the plan does it.")
         self.aegis("apply", "-y")
+        self.aegis("publish", "-y")
         changing.wait_for(40)
         self.say("Everyday backups", "Later the schedule asks for an incremental and for the log.")
         self.aegis("backup", system.STORE, "--incremental", "-y")
@@ -231,32 +232,32 @@ class Story:
             )
         else:
             out.print("  No acknowledged change is lost.")
-        figures = self._figures()
         out.print()
-        out.print(f"  {'':<10}{'objective':<14}{'promised':<14}achieved", style="quiet")
-        for word, objective in (("back in", "rto"), ("lost", "rpo")):
-            target, promised, achieved = figures[objective]
-            out.print(f"  {word:<10}{span(target):<14}{span(promised):<14}{span(achieved)}")
+        out.print(f"  {'':<18}{'':<10}{'objective':<14}{'promised':<14}achieved", style="quiet")
+        for subject, word, target, promised, achieved in self._figures():
+            out.print(f"  {subject:<18}{word:<10}{span(target):<14}{span(promised):<14}{span(achieved)}")
         return equal
 
     def _verdict(self, good: bool, well: str, badly: str) -> None:
         mark, style = ("✓ ", "good") if good else ("✗ ", "bad")
         self.out.print(Text(letters(self.out, mark), style=style).append(well if good else badly, style="bold"))
 
-    def _figures(self) -> dict[str, tuple[float | None, float | None, float | None]]:
-        """Objective, forecast and achievement of the store, in seconds, from the plan file and the run's own report."""
+    def _figures(self) -> list[tuple[str, str, float | None, float | None, float | None]]:
+        """Store, word, objective, forecast and achievement in seconds, from the plan file and the run's own report."""
         plan = json.loads((self.folder / "recovery.plan").read_text())["plan"]
         done = subprocess.run(
             [sys.executable, "-m", "aegis_plan", "runs", "last", "--json"],
             cwd=self.folder, capture_output=True, check=True,
         )  # fmt: skip
-        run = json.loads(done.stdout)
-        found = {}
-        for objective, achieved in (("rto", run["rta"]), ("rpo", run["rpa"])):
-            rows = [row for row in plan["forecasts"] if row["objective"] == objective]
-            rows.sort(key=lambda row: row["subject"] != system.STORE)
-            target, promised = (rows[0]["target"], rows[0]["expected"]) if rows else (None, None)
-            found[objective] = (target, promised, achieved)
+        promised = {(row["subject"], row["objective"]): row for row in plan["forecasts"]}
+        achieved = {(row["subject"], row["objective"]): row for row in json.loads(done.stdout)["achieved"]}
+        found = []
+        for subject in system.stores(self.cast):
+            for word, objective, achievement in (("back in", "rto", "rta"), ("lost", "rpo", "rpa")):
+                there = achieved.get((subject, achievement), {})
+                said = promised.get((subject, objective), {})
+                target = there.get("target", said.get("target"))
+                found.append((subject, word, target, said.get("expected"), there.get("seconds")))
         return found
 
     def _farewell(self, keep_running: bool) -> None:
