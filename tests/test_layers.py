@@ -24,7 +24,10 @@ ALLOWED: dict[str, set[str]] = {
         "observe.snapshot",
         "stores.contract",
         "stores.copies",
+        "stores.locking",
+        "stores.retention",
         "stores.specs",
+        "stores.verification",
         "actions.spec",
     },
     "journal": {"sealing", "repositories", "dispatch.contract"},
@@ -41,8 +44,10 @@ ALLOWED: dict[str, set[str]] = {
         "sealing",
     },
     "site": {"dispatch.contract", "actions", "stores", "repositories", "sealing", "documents", "probes", "catalog"},
+    "standalone": {"documents"},
     "actions": {
         "dispatch.contract",
+        "standalone",
         "stores",
         "repositories",
         "sealing",
@@ -81,8 +86,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 CLIENTS = {
     "psycopg": ("stores/postgresql/", "cli/demo/"),
-    "boto3": ("repositories/s3.py",),
-    "botocore": ("repositories/s3.py", "repositories/s3errors.py"),
+    "boto3": ("repositories/s3connect.py",),
+    "botocore": ("repositories/s3connect.py", "repositories/s3errors.py"),
     "neo4j": ("stores/neo4j/",),
     "pymilvus": ("stores/milvus/",),
     "azure": (
@@ -126,6 +131,7 @@ PURE = (
     "schedule/job.py",
     "stores/contract.py",
     "stores/copies.py",
+    "stores/locking.py",
     "stores/milvus/check.py",
     "stores/milvus/model.py",
     "stores/milvus/recipe.py",
@@ -133,8 +139,11 @@ PURE = (
     "stores/neo4j/model.py",
     "stores/neo4j/recipe.py",
     "stores/neo4j/values.py",
+    "stores/postgresql/bonds.py",
     "stores/postgresql/chains.py",
     "stores/postgresql/recipe.py",
+    "stores/retention.py",
+    "stores/verification.py",
     "stores/whole.py",
     "topology/",
 )

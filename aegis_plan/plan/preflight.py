@@ -49,9 +49,11 @@ def wanted(plan: Plan) -> Wanted:
         repository = documents.repositories[name]
         if isinstance(repository, S3Repository | AzureRepository):
             s3 = isinstance(repository, S3Repository)
+            # A recovery reads; only the state authority is written to as well.
+            asked = repository.read if repository.read is not None and name != found.authority else repository
             for site in sorted(homes):
                 for key in ("access_key", "secret_key") if s3 else ("connection", "sas", "account_key"):
-                    if text := getattr(repository, key):
+                    if text := getattr(asked, key):
                         found.site(site)["references"][f"{key} of {name}"] = text
         elif isinstance(repository, LocalRepository):
             found.site(repository.site)

@@ -13,14 +13,14 @@ def driver(engine: str) -> Driver:
         from aegis_plan.stores.postgresql.driver import DRIVER
 
         return DRIVER
-    if engine == "neo4j":
-        from aegis_plan.stores.neo4j.driver import DRIVER as NEO4J
-
-        return NEO4J
     if engine == "milvus":
         from aegis_plan.stores.milvus.driver import DRIVER as MILVUS
 
         return MILVUS
+    if engine == "neo4j":
+        from aegis_plan.stores.neo4j.driver import DRIVER as NEO4J
+
+        return NEO4J
     raise AegisError(
         "engine-unknown",
         "no such engine",
