@@ -22,7 +22,8 @@ from aegis_plan.repositories.retry import Retrying
 from aegis_plan.repositories.s3 import S3Repository
 from aegis_plan.documents.model import S3Repository as Declared
 path, key, endpoint, access, secret, bucket = sys.argv[1:]
-declared = Declared(kind="s3", bucket=bucket, endpoint=endpoint, access_key=access, secret_key=secret, region="us-east-1")
+place = dict(kind="s3", bucket=bucket, endpoint=endpoint, region="us-east-1")
+declared = Declared(**place, access_key=access, secret_key=secret)
 repository = Retrying(S3Repository("far", declared, lambda text: text))
 upload, digest = repository.open(key), hashlib.sha256()
 with open(path, "rb") as file:
