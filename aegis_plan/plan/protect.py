@@ -39,7 +39,7 @@ def plan_protection(
             made = tuple(step.id for step in recipe.steps if step.action == "backup")
             going = prune(ask, engine, after=made)
             old = overdue(ask, more)
-            held = locks(ask, engine, made, more)
+            held = locks(ask, engine, (*recipe.steps, *more))
             steps.extend((*recipe.steps, *more, *held, *going.steps, *old.steps))
             findings.extend((*lacking, *going.findings, *old.findings))
             choices.extend(going.choices)

@@ -28,7 +28,7 @@ from tests.servers.unruly import Fault, Refusal, Unruly, before
 DATA = os.urandom(12 << 20)
 DIGEST = hashlib.sha256(DATA).hexdigest()
 KINDS: tuple[Fault, ...] = (409, 412, 429, 500, 503, "lose", "cut", "break", "spoil", "stall")
-SEEDS = 4
+SEEDS = 2
 
 
 class Server(Protocol):
