@@ -55,6 +55,11 @@ class Context(Protocol):
     def marks(self) -> Sequence[Mark]:
         """Marks of this and earlier attempts of the step, in order."""
 
+    def more_identities(self, reference: str) -> Sequence[str]:
+        """The age secret keys that a reference names besides those of the site; none for an empty one.
+
+        Raises AegisError `secret-unresolved`, `key-exposed`, `key-invalid`."""
+
     def check(self) -> None:
         """Raises StopAsked when the attempt was told to stop or its deadline passed. Call it often."""
 

@@ -4,6 +4,7 @@ compared with the signed record.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
@@ -40,6 +41,7 @@ class CopySet:
             source,
             target,
             digest=params["digest"],
+            sisters=_sisters(context, params["store"]),
             signers=sealing.believed if (sealing := context.declared.sealing) else {},
             stop=context.check,
             progress=lambda size: context.progress("copy", size, total),
@@ -57,6 +59,16 @@ class CopySet:
     def undo(self, context: Context) -> Done:
         """A copy too many does no harm, and removing one is never done on the side."""
         return Done()
+
+
+def _sisters(context: Context, store: str) -> dict[str, Repository]:
+    """The store's repositories that can be used from here, for the newest form of a wrapped key."""
+    backup = context.declared.stores[store].backup
+    found = {}
+    for name in backup.repositories if backup is not None else ():
+        with suppress(AegisError):
+            found[name] = context.repositories[name]
+    return found
 
 
 def record_key(context: Context, params: dict[str, Any]) -> str:

@@ -19,12 +19,12 @@ class _Look:
 
 
 class LookSite(_Look):
-    """Whether the site answers, as which host, and what its daemon does."""
+    """Whether the site answers, as which host, what its daemon does, and the public halves of its keys."""
 
     kind = "look-site"
 
     def act(self, context: Context) -> Done:
-        return Done({"host": socket.gethostname(), "daemon": standing.daemon(context.folder)})
+        return Done({"host": socket.gethostname(), "daemon": standing.daemon(context.folder), **_keys(context)})
 
 
 class LookStore(_Look):
@@ -61,6 +61,19 @@ class LookService(_Look):
             return Done({"verdict": "not_configured", "reason": ""})
         result = check(context, service.health)
         return Done({"verdict": result.verdict, "reason": result.reason})
+
+
+def _keys(context: Context) -> dict[str, Any]:
+    from aegis_plan.sealing.keys import public_identity, public_signer
+
+    try:
+        keys = context.keys
+        return {
+            "signer": public_signer(keys.signing) if keys.signing else "",
+            "recipients": [public_identity(text) for text in keys.identities],
+        }
+    except AegisError as error:
+        return {"keys_trouble": f"{error.summary}: {error.detail}"}
 
 
 def _plain(value: Any) -> Any:

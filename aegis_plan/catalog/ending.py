@@ -23,16 +23,18 @@ class Ended:
 
 
 def endings(records: Iterable[Record]) -> dict[str, Ended]:
-    """Id of each ended record to how it ended. A later hold, also one that was released since, takes a tombstone
-    back: only a new tombstone ends the record then."""
+    """Id of each ended record to how it ended, by the tombstone that lets it go first.
+
+    A later hold, also one that was released since, takes a tombstone back: only a new one ends the record then."""
     found: dict[str, Ended] = {}
     for record in sorted(records, key=lambda one: (one.written, one.id)):
         if record.kind == "tombstone":
             for one in record.targets:
-                found.setdefault(
-                    one.record,
-                    Ended(one.record, one.digest, one.reason, record.id, record.written, record.delete_from),
-                )
+                known = found.get(one.record)
+                if known is None or record.delete_from < known.delete_from:
+                    found[one.record] = Ended(
+                        one.record, one.digest, one.reason, record.id, record.written, record.delete_from
+                    )
         elif record.kind == "hold":
             for identity in record.targets or tuple(found):
                 found.pop(identity, None)

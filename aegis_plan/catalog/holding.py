@@ -29,10 +29,28 @@ class Damage(BaseModel):
         "rolled-back",
         "wrong-digest",
         "unreadable-keys",
+        "hidden-object",
+        "misplaced",
     ]
     detail: str
     record: str | None = None
     """Id of the record that suffers, where one does."""
+
+
+class Wrapped(BaseModel):
+    """Data keys in one repository that the same people can open, as those who signed them say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lineage: str
+    data: tuple[str, ...]
+    """Recipients that open everything."""
+    meta: tuple[str, ...]
+    """Recipients that open what the next backup needs."""
+    keys: tuple[str, ...]
+    """Names of the data keys whose newest form there is wrapped to these."""
+    older: tuple[str, ...] = ()
+    """Those of them that lie there in another form too, which may be open to others."""
 
 
 class Holding(BaseModel):
@@ -47,6 +65,8 @@ class Holding(BaseModel):
     held: tuple[str, ...] = ()
     """Ids of the records that are here with every object present in its full size."""
     damage: tuple[Damage, ...] = ()
+    wrapped: tuple[Wrapped, ...] = ()
+    """Who can open the data keys that lie here; empty in what older versions wrote."""
 
 
 class Shelf(BaseModel):

@@ -20,6 +20,8 @@ from aegis_plan.catalog.verified import proved
 
 CLOCKS_DIFFER = timedelta(minutes=5)
 """So far ahead of ours the clock of another site may be."""
+_STILL = timedelta(days=1)
+"""So long without a new set is never taken for backups that stand still, or for a clock that ran ahead."""
 KINDS: tuple[Literal["full", "incremental", "log"], ...] = ("full", "incremental", "log")
 
 Periods = Mapping[str, timedelta | None]
@@ -200,7 +202,7 @@ def _stopped(shelf: Shelf, rules: Rules, alive: Living, bonds: Bonds, now: datet
         return "no set can be read whole"
     made = readable[-1].not_after
     spans = [span for kind in ("full", "incremental") if (span := rules.periods.get(kind)) is not None]
-    if spans and now - made > min(spans):
+    if spans and now - made > max(min(spans), _STILL):
         return f"no set was made since {made.isoformat()}, longer ago than sets are kept; a new one has to come first"
     return ""
 
@@ -305,4 +307,21 @@ def _say(span: timedelta) -> str:
     days, rest = divmod(span, timedelta(days=1))
     if not rest and days:
         return f"{days // 7} weeks" if days % 7 == 0 and days > 7 else f"{days} day{'s' if days != 1 else ''}"
-    return f"{span.total_seconds() / 3600:g} h"
+    seconds = span.total_seconds()
+    return (
+        f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+    )
+
+
+def without(shelf: Shelf, gone: Iterable[str]) -> Shelf:
+    """The shelf as it would be without some records."""
+    left = set(gone)
+    return shelf.model_copy(
+        update={
+            "records": tuple(record for record in shelf.records if record.id not in left),
+            "holdings": tuple(
+                holding.model_copy(update={"held": tuple(one for one in holding.held if one not in left)})
+                for holding in shelf.holdings
+            ),
+        }
+    )

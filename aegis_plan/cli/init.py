@@ -62,12 +62,12 @@ def command(
     if todo:
         said.append("Some values could not be seen: look for TODO; 'aegis validate' names those that are left.")
     if with_keys:
-        from aegis_plan.cli.keys import new
+        from aegis_plan.cli.keys.new import command as new
 
         for line in said:
             session.console().print(line, soft_wrap=True)
         said = [""]
-        ctx.invoke(new, site=site, folder=keys, recovery=None, target=folder / "plans" / "sealing.yaml")
+        ctx.invoke(new, site=site, folder=keys, recovery=None, signing=False, target=folder / "plans" / "sealing.yaml")
     _next(session, folder, "" if with_keys else site, said, "aegis check", written.variables)
 
 

@@ -34,7 +34,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "fmt": "Bring the documents into one style; comments and meaning stay.",
         "graph": "Draw services, stores and sites, a scenario or a saved plan.",
         "schema": "Print or write the JSON Schema of the documents.",
-        "keys": "Make and list the keys of a site.",
+        "keys": "Make, list and change keys; say who can open what.",
     },
     "Plan": {
         "check": "What servers and repositories lack for all that is declared.",
@@ -49,6 +49,9 @@ COMMANDS: dict[str, dict[str, str]] = {
         "cancel": "End a run gracefully.",
         "unlock": "Take a lease from an owner that is gone.",
         "backup": "Take a backup now, or what is due.",
+        "verify": "Look at every copy, read some of it, and remember what was found.",
+        "hold": "Keep backups whatever their age, or end that.",
+        "prune": "Let backups go that are older than they are kept.",
         "schedule": "When backups are due, and who sees to it.",
         "restore": "Bring a store back.",
         "publish": "Put the documents, signed and sealed, into the repositories.",

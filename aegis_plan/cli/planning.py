@@ -24,6 +24,7 @@ _UNKNOWN = {
     "store": "store-unknown",
     "site": "site-unknown",
     "member": "member-unknown",
+    "repository": "repository-unknown",
 }
 
 
@@ -181,6 +182,26 @@ def _plan_from(documents: Documents, digest: str, intent: Intent, snapshot: Any,
         from aegis_plan.plan.backup import plan_backup
 
         return plan_backup(documents, snapshot, digest, tool, intent)
+    if intent.kind == "prune":
+        from aegis_plan.plan.prune import plan_prune
+
+        return plan_prune(documents, snapshot, digest, tool, intent)
+    if intent.kind == "verify":
+        from aegis_plan.plan.verify import plan_verify
+
+        return plan_verify(documents, snapshot, digest, tool, intent)
+    if intent.kind == "hold":
+        from aegis_plan.plan.hold import plan_hold
+
+        return plan_hold(documents, snapshot, digest, tool, intent)
+    if intent.kind == "rewrap":
+        from aegis_plan.plan.rewrap import plan_rewrap
+
+        return plan_rewrap(documents, snapshot, digest, tool, intent)
+    if intent.kind == "escrow":
+        from aegis_plan.plan.escrow import plan_escrow
+
+        return plan_escrow(documents, snapshot, digest, tool, intent)
     from aegis_plan.plan.recover import plan_recovery
 
     return plan_recovery(documents, snapshot, intent, digest, tool)

@@ -25,7 +25,7 @@ _IDENTITY = re.compile(r"AGE-SECRET-KEY-1[0-9A-Za-z]+")
 def identities(session: Session, source: Source, kept: Path) -> tuple[str, ...]:
     """The private keys: of `--key`, AEGIS_KEY_FILE, AEGIS_KEY, an earlier invocation, or typed in.
 
-    Raises UsageError `key-missing`, AegisError `file-not-read`, `key-invalid`."""
+    Raises UsageError `key-not-given`, AegisError `file-not-read`, `key-invalid`."""
     text, where = "", ""
     path = source.key or (Path(os.environ["AEGIS_KEY_FILE"]) if os.environ.get("AEGIS_KEY_FILE") else None)
     if path is None and not os.environ.get("AEGIS_KEY") and kept.exists():
@@ -43,7 +43,7 @@ def identities(session: Session, source: Source, kept: Path) -> tuple[str, ...]:
         text, where = click.prompt("Private key (AGE-SECRET-KEY-1...)", hide_input=True, err=True), "what was typed"
     else:
         raise UsageError(
-            "key-missing",
+            "key-not-given",
             "there is no key to open the documents with",
             "neither --key nor AEGIS_KEY_FILE nor AEGIS_KEY gives one, and there is no terminal to ask at",
             "give the file of a recipient's key, or of the offline recovery key, with --key FILE",

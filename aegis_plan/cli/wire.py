@@ -78,14 +78,11 @@ class Here:
         return keys(self.file, self.secrets)
 
     def public(self) -> Public:
-        import pyrage
-
-        from aegis_plan.sealing.keys import public_signer
+        from aegis_plan.sealing.keys import public_identity, public_signer
 
         keys = self.keys
         signer = public_signer(keys.signing) if keys.signing else ""
-        found = [str(pyrage.x25519.Identity.from_str(text.strip()).to_public()) for text in keys.identities]
-        return Public(signer, tuple(found))
+        return Public(signer, tuple(public_identity(text) for text in keys.identities))
 
 
 def open_site(path: Path) -> Here:

@@ -91,6 +91,19 @@ def parse_size(text: str) -> int:
     return int(float(match.group(1)) * _SIZES[match.group(2)])
 
 
+def parse_percentage(text: str) -> float:
+    """`99.9%` as 99.9. Raises ValueError with what is allowed."""
+    if not text.endswith("%") or len(text) > _LONGEST:
+        raise ValueError("not a percentage; write it as 99.9%")
+    try:
+        share = float(text[:-1])
+    except ValueError:
+        raise ValueError("not a percentage; write it as 99.9%") from None
+    if not 0 <= share <= 100:
+        raise ValueError("a percentage lies between 0% and 100%")
+    return share
+
+
 def _duration(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
@@ -100,17 +113,7 @@ def _size(value: Any) -> Any:
 
 
 def _percentage(value: Any) -> Any:
-    if isinstance(value, str):
-        if not value.endswith("%") or len(value) > _LONGEST:
-            raise ValueError("not a percentage; write it as 99.9%")
-        try:
-            share = float(value[:-1])
-        except ValueError:
-            raise ValueError("not a percentage; write it as 99.9%") from None
-        if not 0 <= share <= 100:
-            raise ValueError("a percentage lies between 0% and 100%")
-        return share
-    return value
+    return parse_percentage(value) if isinstance(value, str) else value
 
 
 def _flag(value: Any) -> Any:

@@ -63,6 +63,12 @@ class SiteLook(_Frozen):
     host: str = ""
     daemon: dict[str, Any] | None = None
     """What `site run` says it is doing; None when it does not run."""
+    signer: str = ""
+    """The public half of its signing key; empty where it has none, or none that can be used."""
+    recipients: tuple[str, ...] = ()
+    """The public halves of its identities."""
+    keys_trouble: str = ""
+    """Why its keys cannot be used."""
 
 
 class PastDuration(_Frozen):
@@ -86,6 +92,8 @@ class PublishedLook(_Frozen):
 
     number: int = 0
     """Of the newest publication that is believed; 0 for none."""
+    last: int = 0
+    """The highest number that is there, believed or not."""
     digest: str = ""
     revision: str = ""
     """Digest of its files and of the values of their variables."""

@@ -13,7 +13,7 @@ LOG, DATA = "log", "data"
 def aspect(step: Step) -> str:
     """The aspect that a step works on. What has neither lease nor resource of the log is data."""
     name = step.lease or step.resource
-    return DATA if not name or name.rpartition("/")[2] == DATA else LOG
+    return LOG if name.rpartition("/")[2] == LOG else DATA
 
 
 def only(steps: Sequence[Step], wanted: Sequence[str]) -> tuple[Step, ...]:

@@ -90,6 +90,10 @@ def gist(plan: Plan) -> Gist:
     )
 
 
+UPKEEP = {"prune": "let expired backups go", "verify": "verify backups", "hold": "hold backups"}
+"""What a plan that keeps backups in order is for, by its kind."""
+
+
 def title(plan: Plan) -> str:
     """What the plan is for."""
     names = ", ".join(plan.intent.stores)
@@ -99,6 +103,12 @@ def title(plan: Plan) -> str:
         return "Plan to publish the documents"
     if plan.intent.kind == "backup":
         return f"Plan to back up {names}"
+    if plan.intent.kind == "escrow":
+        return "Plan to put secrets away"
+    if plan.intent.kind in UPKEEP:
+        return f"Plan to {UPKEEP[plan.intent.kind]} of {names or plan.system}"
+    if plan.intent.kind == "rewrap":
+        return "Plan to wrap data keys anew"
     text = f"Plan to recover {names}" if names else "Plan to recover"
     if plan.intent.beside:
         text += f" beside, in {plan.intent.beside}"

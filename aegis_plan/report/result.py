@@ -9,7 +9,7 @@ from rich.text import Text
 
 from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
-from aegis_plan.report.gist import VERDICTS
+from aegis_plan.report.gist import UPKEEP, VERDICTS
 from aegis_plan.report.plan import VERDICT_STYLES
 from aegis_plan.report.terminal import letters
 from aegis_plan.run.result import Result
@@ -30,10 +30,16 @@ def headline(plan: Plan) -> str:
     names = ", ".join(intent.stores)
     if intent.kind == "protect":
         return f"protect {names or plan.system}"
+    if intent.kind == "escrow":
+        return "put secrets away"
     if intent.kind == "publish":
         return f"publish the documents of {plan.system}"
+    if intent.kind == "rewrap":
+        return f"wrap data keys of {names or plan.system} anew"
     if intent.kind == "backup":
         return f"back up {names} ({intent.options.get('method', 'full')})"
+    if intent.kind in UPKEEP:
+        return f"{UPKEEP[intent.kind]} of {names or plan.system}"
     return f"recover from {intent.scenario}" if intent.scenario else f"restore {names}"
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from aegis_plan.catalog.record import LogRecord, Record, SetRecord, StoredObject
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Repository, read
+from aegis_plan.repositories.datakeys import newest
 from aegis_plan.sealing.canonical import digest as digest_of
 from aegis_plan.sealing.canonical import parse
 from aegis_plan.sealing.signatures import Signers, disclose
@@ -25,6 +27,7 @@ def copy(
     *,
     signers: Signers,
     digest: str | None = None,
+    sisters: Mapping[str, Repository] = MappingProxyType({}),
     stop: Callable[[], None] = lambda: None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> int:
@@ -32,8 +35,10 @@ def copy(
 
     Objects that are there already are kept, but for those that are surely damaged: an object whose bytes are not the
     signed record's, a record or wrapped key that none of `signers` signed. These are removed once the source's copy
-    was read and found right, and made anew. Raises DamageError `object-damaged` when the source's bytes are not those
-    of the record, and DamageError `wrong-digest` when its record is not the one meant."""
+    was read and found right, and made anew. Of the wrapped key only the newest form goes, looked for in the `sisters`
+    too: a source that was away while keys were changed must not bring an old form back. Raises DamageError
+    `object-damaged` when the source's bytes are not those of the record, and DamageError `wrong-digest` when its record
+    is not the one meant."""
     record_key = keys.record(record.system, record.store, record.lineage, record.id)
     data = read(source, record_key)
     if digest is not None and record_digest(data) != digest:
@@ -50,11 +55,27 @@ def copy(
                 _heal(stored, source, target, stop, partial(_further, progress, done))
             done += stored.sealed_size
             progress(done)
-        for key in wrapped_keys(record, source):
-            stop()
-            _put(target, key, read(source, key), "key", signers)
+        stop()
+        _bring_key(record, source, target, sisters, signers)
     _put(target, record_key, data, "record", signers)
     return done
+
+
+def _bring_key(
+    record: SetRecord | LogRecord,
+    source: Repository,
+    target: Repository,
+    sisters: Mapping[str, Repository],
+    signers: Signers,
+) -> None:
+    prefix = keys.data_key_prefix(record.system, record.store, record.lineage, record.key)
+    everywhere = {one.name: one for one in (*sisters.values(), source, target)}
+    found = newest(everywhere, prefix, signers)
+    if found is not None:
+        _put(target, f"{prefix}{found.generation:04d}.json", found.blob, "key", signers)
+        return
+    for key in wrapped_keys(record, source):  # nobody listed signed any: it may be all that is left
+        _put(target, key, read(source, key), "key", signers)
 
 
 def _heal(

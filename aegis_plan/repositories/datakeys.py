@@ -5,10 +5,12 @@ signed one opens, and is always told.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.repositories import keys as layout
 from aegis_plan.repositories.contract import Repository, read
-from aegis_plan.sealing.keys import DataKey, unwrap
+from aegis_plan.sealing.keys import DataKey, Wrapping, generation_of, unwrap, wrapping
 from aegis_plan.sealing.signatures import Signers
 
 
@@ -34,6 +36,59 @@ def load_key(
     return search.found(damage)
 
 
+def generations(repository: Repository, prefix: str) -> list[str]:
+    """Keys of all generations of a data key in a repository, the newest first."""
+    found = [(place[1], one.key) for one in repository.listing(prefix) if (place := layout.generation(one.key))]
+    return [key for _, key in sorted(found, reverse=True)]
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest generation of a data key that a listed signer signed."""
+
+    generation: int
+    form: Wrapping
+    blob: bytes
+
+
+def newest(
+    repositories: Mapping[str, Repository],
+    prefix: str,
+    signers: Signers,
+    unseen: Callable[[str, AegisError], None] = lambda name, error: None,
+) -> Newest | None:
+    """The newest signed generation over all repositories given; `unseen` is told of those that did not answer."""
+    best: Newest | None = None
+    for name, repository in repositories.items():
+        try:
+            for key in generations(repository, prefix):
+                place = layout.generation(key)
+                if place is None or (best is not None and place[1] <= best.generation):
+                    break
+                found = signed(read(repository, key), key, signers)
+                if found is not None:
+                    best = Newest(place[1], *found)
+                    break
+        except AegisError as error:
+            unseen(name, error)
+    return best
+
+
+def signed(blob: bytes, key: str, signers: Signers) -> tuple[Wrapping, bytes] | None:
+    """What the object at `key` says, where a listed signer signed it for this place."""
+    try:
+        form = wrapping(blob, signers)
+    except AegisError:
+        return None
+    return (form, blob) if rightly_named(key, form.name, form.generation) else None
+
+
+def rightly_named(key: str, name: str, generation: int | None) -> bool:
+    """Whether a wrapped data key that says this of itself belongs at `key`."""
+    place = layout.generation(key)
+    return place is not None and place[0].rpartition("/")[2] == f"{name}." and generation in (None, place[1])
+
+
 class _Search:
     """One key being looked for."""
 
@@ -51,13 +106,13 @@ class _Search:
 
     def look(self, label: str, repository: Repository) -> None:
         try:
-            listed = [found.key for found in repository.listing(self._prefix)]
+            listed = generations(repository, self._prefix)
         except AegisError as error:
             self._reasons.append(f"{label}: {error}")
             return
         if not listed:
             self._reasons.append(f"{label}: has none")
-        for key in reversed(listed):
+        for key in listed:
             try:
                 blob = read(repository, key)
             except AegisError as error:
@@ -70,7 +125,7 @@ class _Search:
     def doubtful_too(self) -> None:
         """Tries copies whose signature is wrong. That is safe: what is read with a key is compared with its signed
         record, so that a key of somebody else's opens nothing; and a damaged copy may be all that is left."""
-        for label, key, blob in self._doubtful:
+        for label, key, blob in tuple(self._doubtful):
             self._open(label, key, blob, None)
 
     def _open(self, label: str, key: str, blob: bytes, signers: Signers | None) -> DataKey | None:
@@ -86,9 +141,10 @@ class _Search:
                 self._doubtful.append((label, key, blob))
             self._reasons.append(f"{label}: {error}")
             return None
-        if opened.name != self._name:
+        if not rightly_named(key, opened.name, generation_of(blob)):
             self._reasons.append(f"{label}: {key} holds another key")
-            self._doubtful.append((label, key, blob))
+            if signers is not None:
+                self._doubtful.append((label, key, blob))
             return None
         self._gave.append((label, key, opened))
         return opened

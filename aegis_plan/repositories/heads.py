@@ -4,6 +4,7 @@ though no other record names it. One small file for each store, lineage and aspe
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 FOLDER = "heads"
@@ -15,7 +16,7 @@ def remember(folder: Path, store: str, lineage: str, aspect: str, digest: str) -
     `folder` is the site's. Raises OSError."""
     place = folder / FOLDER / store
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = place / f".{lineage}.{aspect}.{os.getpid()}.new"
+    beside = place / f".{lineage}.{aspect}.{os.getpid()}-{threading.get_ident()}.new"
     with open(beside, "w", encoding="ascii") as file:
         file.write(digest + "\n")
         file.flush()

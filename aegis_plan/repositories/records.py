@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aegis_plan.catalog.ending import buried, endings
-from aegis_plan.catalog.holding import Holding, Shelf
+from aegis_plan.catalog.holding import Holding, Shelf, Wrapped
 from aegis_plan.catalog.record import Record
 from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys, second
@@ -113,6 +113,7 @@ def _told(store: str, views: list[View], seen: Mapping[str, tuple[str, ...]], di
                 reason=view.reason,
                 held=tuple(held),
                 damage=tuple(view.damage),
+                wrapped=_wrapped(view),
             )
         )
     return Shelf(
@@ -120,6 +121,22 @@ def _told(store: str, views: list[View], seen: Mapping[str, tuple[str, ...]], di
         records=tuple(known[identity][0] for identity in sorted(known)),
         holdings=tuple(holdings),
         heads=heads_of(known.values()),
+    )
+
+
+def _wrapped(view: View) -> tuple[Wrapped, ...]:
+    """The data keys of a view by those who can open them."""
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[list[str], list[str]]] = {}
+    for prefix, forms in sorted(view.wrapped.items()):
+        lineage, _, name = prefix.split("/")[-3:]
+        newest = forms[max(forms)]
+        names, older = groups.setdefault((lineage, newest.data, newest.meta), ([], []))
+        names.append(name[:-1])
+        if len(forms) > 1:
+            older.append(name[:-1])
+    return tuple(
+        Wrapped(lineage=lineage, data=data, meta=meta, keys=tuple(names), older=tuple(older))
+        for (lineage, data, meta), (names, older) in sorted(groups.items())
     )
 
 

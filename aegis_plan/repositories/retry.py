@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TypeVar
 
 from aegis_plan.errors import UnavailableError
@@ -28,16 +29,16 @@ class Retrying:
         wait: float = FIRST_WAIT,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._inner = inner
+        self.inner = inner
         self._attempts, self._wait, self._sleep = attempts, wait, sleep
         self.name = inner.name
 
     def open(self, key: str) -> Upload:
         """Parts are retried by the upload itself, which alone still has their bytes."""
-        return self._again(lambda: self._inner.open(key))
+        return self._again(lambda: self.inner.open(key))
 
     def put(self, key: str, data: bytes) -> Head:
-        return self._again(lambda: self._inner.put(key, data))
+        return self._again(lambda: self.inner.put(key, data))
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Goes on where the last answer broke off."""
@@ -48,7 +49,7 @@ class Retrying:
             if left == 0:
                 return
             try:
-                for piece in self._inner.get(key, offset + given, left):
+                for piece in self.inner.get(key, offset + given, left):
                     given += len(piece)
                     attempt = 0
                     yield piece
@@ -61,26 +62,35 @@ class Retrying:
                 return
 
     def head(self, key: str) -> Head | None:
-        return self._again(lambda: self._inner.head(key))
+        return self._again(lambda: self.inner.head(key))
 
     def listing(self, prefix: str) -> Iterator[Listed]:
         """Read as a whole, because half a listing that begins anew could name a key twice."""
-        return iter(self._again(lambda: list(self._inner.listing(prefix))))
+        return iter(self._again(lambda: list(self.inner.listing(prefix))))
 
     def delete(self, key: str) -> None:
-        self._again(lambda: self._inner.delete(key))
+        self._again(lambda: self.inner.delete(key))
 
     def compare_and_set(self, key: str, expected: str | None, data: bytes) -> str:
-        return self._inner.compare_and_set(key, expected, data)
+        return self.inner.compare_and_set(key, expected, data)
 
     def read_tagged(self, key: str) -> tuple[bytes, str] | None:
-        return self._again(lambda: self._inner.read_tagged(key))
+        return self._again(lambda: self.inner.read_tagged(key))
 
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
-        return self._again(lambda: self._inner.sweep(prefix, older_than_seconds))
+        return self._again(lambda: self.inner.sweep(prefix, older_than_seconds))
+
+    def keep(self, key: str, until: datetime) -> None:
+        self._again(lambda: self.inner.keep(key, until))
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        return iter(self._again(lambda: list(self.inner.tampered(prefix))))
+
+    def writer_may_delete(self, key: str) -> bool | None:
+        return self._again(lambda: self.inner.writer_may_delete(key))
 
     def close(self) -> None:
-        self._inner.close()
+        self.inner.close()
 
     def _again(self, ask: Callable[[], T]) -> T:
         attempt = 0

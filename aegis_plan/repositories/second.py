@@ -38,7 +38,7 @@ def doubtful(views: Mapping[str, View], seen: Mapping[str, tuple[str, ...]]) -> 
 
 
 def _in_doubt(view: View, copied: list[SetRecord | LogRecord], lately: _Lately) -> bool:
-    if any(damage.kind == "unreadable-record" for damage in view.damage):
+    if any(damage.kind in ("unreadable-record", "unreadable-keys") for damage in view.damage):
         return True
     return any(bool(view.lacks(record)) if record.id in view.records else lately.wrote(record) for record in copied)
 

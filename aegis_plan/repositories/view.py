@@ -15,8 +15,10 @@ from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Listed, Repository, read
+from aegis_plan.repositories.datakeys import rightly_named
 from aegis_plan.repositories.recordcache import Changes
 from aegis_plan.sealing.canonical import digest
+from aegis_plan.sealing.keys import Wrapping, wrapping
 from aegis_plan.sealing.signatures import Signers, verify
 
 Kind = Literal[
@@ -29,6 +31,8 @@ Kind = Literal[
     "rolled-back",
     "wrong-digest",
     "unreadable-keys",
+    "hidden-object",
+    "misplaced",
 ]
 Believed = tuple[Record, str]
 """A record whose signature was verified, and its digest."""
@@ -38,6 +42,9 @@ Remembered = Mapping[str, tuple[Listed, bytes]]
 _ALIVE: dict[tuple[str, bytes], tuple[weakref.ref[Record], str]] = {}
 """Records that this process verified and still uses, with their digests, by the signers believed then and by their
 bytes: a plan and the check right before its run look at the same catalog."""
+
+_WRAPPED: dict[tuple[str, bytes], weakref.ref[Wrapping]] = {}
+"""The same of wrapped data keys."""
 
 _LARGEST = 64 << 20
 """Bytes of a record that is still read; a set of ten thousand objects has about 4 MiB."""
@@ -51,8 +58,10 @@ class View:
     reason: str = ""
     """Why it could not be looked at."""
     listed: dict[str, Listed] = field(default_factory=dict)
+    wrapped: dict[str, dict[int, Wrapping]] = field(default_factory=dict)
+    """Keys of wrapped data keys up to their generation, to the generations that a listed signer signed."""
     data_keys: set[str] = field(default_factory=set)
-    """Keys of wrapped data keys up to their generation."""
+    """Keys of wrapped data keys up to their generation, in whatever form they lie here."""
     places: dict[str, str] = field(default_factory=dict)
     """Key of each believed record to its id."""
     records: dict[str, Believed] = field(default_factory=dict)
@@ -88,6 +97,8 @@ class View:
                 detail = f"{stored.name} of {record.id} has {listed.size} bytes instead of {stored.sealed_size}"
                 yield stored.key, "wrong-size", detail
         first = keys.data_key_prefix(record.system, record.store, record.lineage, record.key)
+        # One that nobody listed signed is told and counts: damage to it must not cost the data, and a forged one opens
+        # nothing, because what is read with it is compared with the signed record.
         if first not in self.data_keys:
             yield first, "unreadable-keys", f"no wrapped data key of {record.id} is there"
 
@@ -121,12 +132,17 @@ class Looker:
             view.reason = str(listing)
             return view
         view.listed = listing
+        try:
+            for key, what in repository.tampered(self.root):
+                view.note(key, "hidden-object", f"{what}; it is read as it was")
+        except AegisError as error:
+            view.note(self.root, "hidden-object", f"nobody could see whether anything is hidden: {error}")
         wanted: list[Listed] = []
         for key, listed in view.listed.items():
             room = key[len(self.root) :].split("/", 2)[1:2]
-            if room == ["keys"]:
-                view.data_keys.add(key.removesuffix(".json").rpartition(".")[0] + ".")
-            elif room == ["records"]:
+            if room == ["keys"] and (place := keys.generation(key)) is not None:
+                view.data_keys.add(place[0])
+            if room == ["records"] or room == ["keys"]:
                 wanted.append(listed)
         if earlier is None:
             view.changes.gone = [key for key in remembered if key not in view.listed]
@@ -135,7 +151,7 @@ class Looker:
         unread = [listed for listed in wanted if not self._again(view, listed, remembered, earlier)]
         for listed, answer in zip(unread, self._pool.map(lambda one: _read(repository, one), unread), strict=True):
             if isinstance(answer, AegisError):
-                view.note(listed.key, "unreadable-record", str(answer))
+                view.note(listed.key, "unreadable-keys" if _is_key(listed.key) else "unreadable-record", str(answer))
             elif self._take(view, listed, answer):
                 view.changes.read.append((listed, answer))
             else:
@@ -144,6 +160,12 @@ class Looker:
 
     def _again(self, view: View, listed: Listed, remembered: Remembered, earlier: View | None) -> bool:
         """Whether the record could be taken without reading it once more."""
+        if earlier is not None and earlier.listed.get(listed.key) == listed and _is_key(listed.key):
+            place = keys.generation(listed.key)
+            form = earlier.wrapped.get(place[0], {}).get(place[1]) if place else None
+            if place is not None and form is not None:
+                view.wrapped.setdefault(place[0], {})[place[1]] = form
+                return True
         if earlier is not None and listed.key in earlier.places and earlier.listed[listed.key] == listed:
             identity = earlier.places[listed.key]
             view.places[listed.key] = identity
@@ -162,26 +184,41 @@ class Looker:
         try:
             self._put(view, listed, data)
         except AegisError as error:
-            kind: Kind = "unreadable-record"
+            kind: Kind = "unreadable-keys" if _is_key(listed.key) else "unreadable-record"
             if error.code == "bad-signature":
                 kind = "bad-signature"
             elif error.code == "unknown-signer":
                 kind = "unknown-signer"
             view.note(listed.key, kind, str(error))
         except _ElsewhereError as error:
-            view.note(listed.key, "bad-signature", "a signed record of another place was put here", error.record)
+            view.note(listed.key, "misplaced", f"it was signed for another place: {error}")
         else:
             return True
         return False
 
     def _put(self, view: View, listed: Listed, data: bytes) -> None:
+        if _is_key(listed.key):
+            self._put_key(view, listed.key, data)
+            return
         believed = self._verify(data)
         record = believed[0]
         right = keys.record(self._system, self._store, record.lineage, record.id)
         if listed.key != right or (record.system, record.store) != (self._system, self._store):
-            raise _ElsewhereError(record.id)
+            raise _ElsewhereError(f"{right} of system {record.system}")
         view.places[listed.key] = record.id
         view.records[record.id] = believed
+
+    def _put_key(self, view: View, key: str, data: bytes) -> None:
+        mark = (self._trust, hashlib.sha256(data).digest())
+        found = _WRAPPED.get(mark)
+        form = found() if found is not None else None
+        if form is None:
+            form = wrapping(data, self._signers)
+            _WRAPPED[mark] = weakref.ref(form, lambda _: _WRAPPED.pop(mark, None))
+        place = keys.generation(key)
+        if place is None or not rightly_named(key, form.name, form.generation):
+            raise _ElsewhereError(f"data key {form.name}, generation {form.generation}")
+        view.wrapped.setdefault(place[0], {})[place[1]] = form
 
     def _verify(self, data: bytes) -> Believed:
         mark = (self._trust, hashlib.sha256(data).digest())
@@ -195,11 +232,11 @@ class Looker:
 
 
 class _ElsewhereError(Exception):
-    """A record that is believed, and not here."""
+    """A signed object that is believed, and not here."""
 
-    def __init__(self, record: str) -> None:
-        super().__init__(record)
-        self.record = record
+
+def _is_key(key: str) -> bool:
+    return key.rsplit("/", 2)[-2:-1] == ["keys"]
 
 
 def _read(repository: Repository, listed: Listed) -> bytes | AegisError:

@@ -27,7 +27,7 @@ def purpose(plan: Plan, name: str) -> Purpose:
     """What a run needs a lease for."""
     if plan.intent.kind in ("recover", "restore"):
         return "recovery"
-    if plan.intent.options.get("prune"):
+    if plan.intent.kind in ("prune", "hold"):
         return "prune"
     return "log" if name.endswith("/log") else "backup"
 

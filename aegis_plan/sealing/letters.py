@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pyrage
 
 from aegis_plan.documents.model import Sealing
+from aegis_plan.documents.recipients import short_id
 from aegis_plan.errors import AegisError
-from aegis_plan.sealing.keys import short_id
 
 
 def readers(sealing: Sealing) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from aegis_plan.repositories.contract import Repository
 from aegis_plan.site.ledger import Ledger, Started
 from aegis_plan.site.process import SiteChildren
 from aegis_plan.site.secrets import Resolver
-from aegis_plan.site.sitefile import SiteFile, keys
+from aegis_plan.site.sitefile import SiteFile, identity_at, keys
 
 TELL_SECONDS = 0.25
 """Progress is passed on at most this often."""
@@ -78,6 +78,10 @@ class _ByName(Mapping[str, Repository]):
 
     def __getitem__(self, name: str) -> Repository:
         return self._opened.get(name, self._declared[name])
+
+    def __contains__(self, name: object) -> bool:
+        # The mapping's own asks for the repository, and one whose secrets are unknown here raised what nobody expected.
+        return name in self._declared
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._declared)
@@ -143,6 +147,9 @@ class SiteContext:
     @property
     def marks(self) -> Sequence[Mark]:
         return (*self._earlier, *self.own_marks)
+
+    def more_identities(self, reference: str) -> Sequence[str]:
+        return identity_at(self._file, reference, self._resolver) if reference else ()
 
     def check(self) -> None:
         if self._stop:

@@ -91,19 +91,38 @@ def keys(file: SiteFile, secrets: Resolver) -> SiteKeys:
                 f"the signing key of {file.path} is not 32 bytes in base64",
                 "'aegis keys new SITE' makes one",
             )
-    identities: list[str] = []
-    for value in file.identities:
-        lines = [line.strip() for line in secrets.text(value).splitlines()]
-        found = [line for line in lines if line.startswith("AGE-SECRET-KEY-")]
-        if not found:
+    found = [line for value in file.identities for line in identities_in(secrets.text(value), str(file.path))]
+    return SiteKeys(signing, tuple(found))
+
+
+def identities_in(text: str, where: str) -> list[str]:
+    """The age secret keys in a text, or the one OpenSSH private key that it is. Raises AegisError `key-invalid`."""
+    from aegis_plan.sealing.keys import public_identity
+
+    lines = [line.strip() for line in text.splitlines()]
+    found = [text] if "PRIVATE KEY-----" in text else [line for line in lines if line.startswith("AGE-SECRET-KEY-")]
+    if not found:
+        raise AegisError(
+            "key-invalid",
+            "a private key cannot be used",
+            f"an identity of {where} holds no line that begins with AGE-SECRET-KEY-, and is no OpenSSH private key",
+            "'aegis keys new SITE' makes one",
+        )
+    for one in found:
+        try:
+            public_identity(one)
+        except AegisError as error:
             raise AegisError(
-                "key-invalid",
-                "a private key cannot be used",
-                f"an identity of {file.path} holds no line that begins with AGE-SECRET-KEY-",
-                "'aegis keys new SITE' makes one",
-            )
-        identities += found
-    return SiteKeys(signing, tuple(identities))
+                "key-invalid", "a private key cannot be used", f"an identity of {where}: {error.detail}", error.hint
+            ) from None
+    return found
+
+
+def identity_at(file: SiteFile, reference: str, secrets: Resolver) -> list[str]:
+    """Further identities that a reference names, such as the recovery key for the time it is needed. Raises as
+    `keys`."""
+    _check_private(file, reference)
+    return identities_in(secrets.text(reference), reference)
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:

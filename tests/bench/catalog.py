@@ -18,6 +18,7 @@ from aegis_plan.repositories.local import LocalRepository
 from aegis_plan.sealing.signatures import sign
 from aegis_plan.stores.postgresql.positions import Position, parse
 from tests.bench.measure import Cost, measured
+from tests.repositories.catalogs import signed_key
 from tests.thread.world import World, world
 
 SECONDS = 10
@@ -74,7 +75,7 @@ def fill(here: World, count: int) -> None:
         for place in places:
             for key, body in (
                 (stored.key, sealed),
-                (keys.data_key("aegis", "policy-db", newest.lineage, name, 0), b"{}" * 300),
+                (keys.data_key("aegis", "policy-db", newest.lineage, name, 0), signed_key(name, "seoul", private)),
                 (keys.record("aegis", "policy-db", newest.lineage, identity), data),
             ):
                 path = place / key

@@ -21,7 +21,7 @@ from aegis_plan.catalog.record import (
     TombstoneRecord,
     VerificationRecord,
 )
-from aegis_plan.catalog.retention import Bonds, Retention, Rules, promise, retained
+from aegis_plan.catalog.retention import Bonds, Retention, Rules, promise, retained, without
 from aegis_plan.stores.postgresql.bonds import bonds
 from aegis_plan.stores.postgresql.chains import archive, windows
 from tests.plan.world import LINEAGE, a_history, a_range, a_set, at, shelf
@@ -60,19 +60,6 @@ def sets(found: Iterable[str]) -> list[str]:
 
 def going(found: Retention) -> list[str]:
     return sets(one.record for one in found.going)
-
-
-def without(catalog: Shelf, gone: Iterable[str]) -> Shelf:
-    left = set(gone)
-    return catalog.model_copy(
-        update={
-            "records": tuple(record for record in catalog.records if record.id not in left),
-            "holdings": tuple(
-                holding.model_copy(update={"held": tuple(one for one in holding.held if one not in left)})
-                for holding in catalog.holdings
-            ),
-        }
-    )
 
 
 def tombstone(name: str, *targets: str, minute: float, grace: float = DAY) -> TombstoneRecord:

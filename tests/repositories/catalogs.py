@@ -14,11 +14,18 @@ from aegis_plan.catalog.record import Ending, LogRecord, Record, SetRecord, Stor
 from aegis_plan.clock import new_id
 from aegis_plan.repositories import keys, records
 from aegis_plan.repositories.contract import Repository
-from aegis_plan.sealing.keys import new_signing_key
-from aegis_plan.sealing.signatures import digest, sign
+from aegis_plan.sealing.keys import PART, new_signing_key
+from aegis_plan.sealing.signatures import digest, enclose, sign
 
 START = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 SECONDS = 10
+
+
+def signed_key(name: str, site: str, private: bytes) -> bytes:
+    """A wrapped data key that nobody can open, signed as it has to be."""
+    half = {"age": "", "recipients": ["age1nobody"]}
+    body = {"format": 1, "generation": 0, "name": name, "oldest_reader": 1, "data": half, "meta": half}
+    return enclose(body, PART, site, private)
 
 
 @dataclass
@@ -94,7 +101,8 @@ class Writer:
     def _made(self, record: Record, objects: list[tuple[str, bytes]]) -> Made:
         self.heads[record.aspect] = (digest(record),)
         if isinstance(record, SetRecord | LogRecord):
-            objects = [*objects, (keys.data_key(self.system, self.store, self.lineage, record.key, 0), b"{}")]
+            place = keys.data_key(self.system, self.store, self.lineage, record.key, 0)
+            objects = [*objects, (place, signed_key(record.key, self.site, self.private))]
         return Made(record, tuple(objects), sign(record, self.site, self.private)[0])
 
     def shelf(self, repositories: Mapping[str, Repository], **more: Any) -> Shelf:
@@ -118,6 +126,11 @@ class Made:
     @property
     def id(self) -> str:
         return str(self.record.id)
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """What a look reads of it: the wrapped key and the record."""
+        return (*(key for key, _ in self.objects if "/keys/" in key), self.key)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """Everything, the record last."""

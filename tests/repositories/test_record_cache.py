@@ -80,13 +80,13 @@ def kinds(shelf: Shelf) -> list[tuple[str, str]]:
 
 def test_a_second_look_reads_only_what_is_new(here: Here) -> None:
     first = here.look()
-    assert here.taken()["one"] == sorted(each.key for each in here.made)
+    assert here.taken()["one"] == sorted(key for each in here.made for key in each.looked_at)
     assert here.look() == first
     assert here.taken() == NOTHING
     new = here.writer.range()
     new.put(*here.places.values())
     assert new.record in here.look().records
-    assert here.taken() == {"one": [new.key], "two": [new.key]}
+    assert here.taken() == {"one": [*new.looked_at], "two": [*new.looked_at]}
 
 
 def test_what_was_changed_in_place_is_read_again_and_told(here: Here) -> None:
@@ -109,7 +109,7 @@ def test_an_object_without_a_mark_is_always_read(here: Here) -> None:
     here.look()
     here.taken()
     here.look()
-    assert here.taken() == {"one": [], "two": sorted(each.key for each in here.made)}
+    assert here.taken() == {"one": [], "two": sorted(key for each in here.made for key in each.looked_at)}
 
 
 def test_what_was_not_read_for_long_is_read_again_a_little_at_a_time(here: Here) -> None:
@@ -231,8 +231,8 @@ def test_what_is_listed_no_more_is_forgotten(here: Here) -> None:
     here.look()
     with here.database() as database:
         keys = {row[0] for row in database.execute("select key from copy")}
-        assert keys == {each.key for each in here.made[:2]}
-        assert database.execute("select count(*) from body").fetchone() == (2,)
+        assert keys == {key for each in here.made[:2] for key in each.looked_at}
+        assert database.execute("select count(*) from body").fetchone() == (4,)
 
 
 def test_without_a_folder_nothing_is_written(here: Here) -> None:

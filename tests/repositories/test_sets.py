@@ -73,7 +73,7 @@ class World:
 
     def write(self, name: str = "r-F1", previous: tuple[str, ...] = ()) -> tuple[SetRecord, Written, DataKey]:
         key = new_data_key(name)
-        blob = wrap(key, Sealing(recipients=(RECIPIENT,), recovery_recipient=RECIPIENT), "seoul", SIGNING)
+        blob = wrap(key, Sealing(recipients=(RECIPIENT,), recovery_recipient=RECIPIENT), "seoul", SIGNING, 1)
         for repository in self.repositories.values():
             repository.put(keys.data_key("s", "x", "l", name, 1), blob)
         with self.writer(key) as writer:
@@ -257,7 +257,7 @@ def test_a_record_of_another_place_is_not_believed(world: World) -> None:
     world.repositories["one"].put(keys.record("s", "y", "l", made.id), data)
     shelf = records.shelf("s", "y", SIGNERS, {"one": world.repositories["one"]}, cache=None)
     assert shelf.records == ()
-    assert shelf.holdings[0].damage[0].kind == "bad-signature"
+    assert shelf.holdings[0].damage[0].kind == "misplaced"
 
 
 def test_a_copy_needs_no_key_and_a_clean_up_needs_proof(world: World) -> None:
@@ -313,7 +313,7 @@ def test_a_full_disk_is_said_to_be_one_and_leaves_nothing(tmp_path: Path) -> Non
 def test_a_newer_key_that_somebody_planted_is_told_and_not_used(world: World) -> None:
     made, _, _ = world.write()
     sealing = Sealing(recipients=(RECIPIENT,), recovery_recipient=RECIPIENT)
-    planted = wrap(new_data_key(made.key), sealing, "seoul", new_signing_key()[0])
+    planted = wrap(new_data_key(made.key), sealing, "seoul", new_signing_key()[0], 2)
     place = keys.data_key("s", "x", "l", made.key, 2)
     world.repositories["one"].put(place, planted)
     told: list[tuple[str, str]] = []

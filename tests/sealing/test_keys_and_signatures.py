@@ -11,6 +11,7 @@ import pytest
 
 from aegis_plan.catalog.record import Ending, TombstoneRecord
 from aegis_plan.documents.model import Sealing
+from aegis_plan.documents.recipients import short_id
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.sealing import keys
 from aegis_plan.sealing.canonical import canonical
@@ -51,7 +52,7 @@ def test_a_stranger_opens_nothing_and_learns_whose_key_is_needed(identities: lis
     with pytest.raises(AegisError) as caught:
         keys.unwrap(wrapped(keys.new_data_key("r-F1")), identities, SIGNERS)
     assert caught.value.code == "no-key-opens"
-    assert keys.short_id(RECOVERY[1]) in caught.value.detail
+    assert short_id(RECOVERY[1]) in caught.value.detail
 
 
 def test_an_identity_is_read_as_age_writes_its_files() -> None:

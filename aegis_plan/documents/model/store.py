@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field
 
 from aegis_plan.documents.model.section import Section
-from aegis_plan.documents.scalars import Duration, Flag, Name, Schedule, Size
+from aegis_plan.documents.scalars import Duration, Flag, Name, Percentage, Schedule, Size
 
 
 class BackupKind(Section):
@@ -28,6 +29,27 @@ class LogBackup(BackupKind):
     """Explicit acceptance that a slot may fill the server's disk where the server sets no limit."""
 
 
+class Retention(Section):
+    """What `retain` of full, incremental and log does not say of how backups go."""
+
+    minimum_fulls: int = Field(default=2, ge=1)
+    """So many of the newest full backups that are held whole stay, whatever their age."""
+    grace: Duration = Field(default=timedelta(days=1), validate_default=True)
+    """How long an expired backup lies marked before it is deleted; a hold takes the mark back."""
+    shortening_grace: Duration = Field(default=timedelta(weeks=1), validate_default=True)
+    """How long after the first backup made under it a shortened `retain` begins to apply."""
+    leftovers_after: Duration = Field(default=timedelta(days=2), validate_default=True)
+    """How old an object that no backup names, or an unfinished upload, has to be before `aegis prune` removes it."""
+
+
+class Verification(Section):
+    every: Duration
+    """How old the last verification of a copy may become."""
+    data: Percentage | None = None
+    """The share of the data that is read again each time, so chosen that over time all of it is; without it, what the
+    service vouches for is not read."""
+
+
 class Backup(Section):
     repositories: tuple[Name, ...]
     """Where every set goes, to all at once."""
@@ -43,6 +65,10 @@ class Backup(Section):
     """zstd level."""
     bandwidth: Size | None = None
     """Bytes a second, at most."""
+    retention: Retention = Field(default_factory=Retention)
+    """How expired backups go."""
+    verify: Verification | None = None
+    """How often copies are verified, and how much of them is read."""
     transfer_compression: Literal["none", "gzip", "zstd"] = "none"
     """How the server compresses what it sends, where the way to it is slow; a server may not be able to."""
 
