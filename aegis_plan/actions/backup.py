@@ -6,6 +6,7 @@ The record is written last, and only where every object was proved; until then t
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
@@ -19,14 +20,13 @@ from aegis_plan.repositories.contract import Repository
 from aegis_plan.repositories.setwriter import SetWriter, Written
 from aegis_plan.sealing.keys import DataKey, new_data_key
 from aegis_plan.sealing.signatures import digest
+from aegis_plan.stores import quorum
 from aegis_plan.stores.archive import missing, proved, put_key, reachable, shelf_of, signing, write_record
-from aegis_plan.stores.contract import Source
+from aegis_plan.stores.contract import Source, StartAgain
 from aegis_plan.stores.drivers import driver
 from aegis_plan.stores.retention import rules_of
 
 TOOL = "aegis-plan"
-_META = ("manifest", "pages")
-"""Objects that a backup host itself may open, for the next set builds on them."""
 _WHOLE = ("manifest", "config")
 """Objects that are too small for volumes."""
 
@@ -37,6 +37,16 @@ class Backup:
     kind = "backup"
 
     def probe(self, context: Context) -> Probed:
+        found = self._of_this_run(context)
+        if found is None:
+            return Probed("needed")
+        record, copies = found
+        if why := quorum.lacking(context, context.declared.stores[record.store], copies):
+            return Probed("needed", f"{why} hold the set of this run")
+        return Probed("satisfied", "the set of this run is there", _outputs(record, copies))
+
+    def _of_this_run(self, context: Context) -> tuple[SetRecord, tuple[str, ...]] | None:
+        """The set that an earlier attempt made, and who holds it."""
         store, lineage = context.attempt.params["store"], context.attempt.params["lineage"]
         shelf = shelf_of(context, store)
         held = {identity: holding.repository for holding in shelf.holdings for identity in holding.held}
@@ -46,30 +56,37 @@ class Backup:
                 and (record.run, record.lineage) == (context.attempt.run, lineage)
                 and record.id in held
             ):
-                copies = tuple(holding.repository for holding in shelf.holdings if record.id in holding.held)
-                return Probed("satisfied", "the set of this run is there", _outputs(record, copies))
-        return Probed("needed")
+                return record, tuple(holding.repository for holding in shelf.holdings if record.id in holding.held)
+        return None
 
     def act(self, context: Context) -> Done:
-        found = self.probe(context)
-        if found.answer == "satisfied":
-            return Done(found.outputs)
+        found = self._of_this_run(context)
+        if found is not None:
+            record = found[0]
+            return Done(_outputs(record, quorum.complete(context, context.declared.stores[record.store], *found)))
         name, lineage = context.attempt.params["store"], context.attempt.params["lineage"]
         store, (sealing, private) = context.declared.stores[name], signing(context)
         self._sweep(context, name, lineage)
         ready = reachable(context, store)
         source = driver(store.engine).source(context, context.attempt.params)
         try:
-            identity = f"{context.attempt.run}-{source.method[0].upper()}{context.attempt.number}"
-            context.mark("set-begun", set=identity, lineage=lineage)
-            key = new_data_key(identity)
-            ready = put_key(context, name, lineage, key, ready)
-            began = context.clock.now()
-            written = self._write(context, name, lineage, store, sealing, source, key, ready)
+            for count in itertools.count(1):
+                identity = f"{context.attempt.run}-{source.method[0].upper()}{context.attempt.number}"
+                identity += f"-{count}" if count > 1 else ""
+                context.mark("set-begun", set=identity, lineage=lineage)
+                key = new_data_key(identity)
+                began = context.clock.now()
+                try:
+                    took = put_key(context, name, lineage, key, ready)
+                    written = self._write(context, name, lineage, store, sealing, source, key, took)
+                    break
+                except StartAgain:
+                    self._sweep(context, name, lineage)
+            ready = took
             said = source.finish()
         finally:
             source.close()
-        copies = proved(context, written, ready, sealing.minimum_copies)
+        copies = proved(context, written, ready, 1, key)
         now = context.clock.now()
         record = SetRecord(
             id=new_id(now),
@@ -96,8 +113,8 @@ class Backup:
             run=context.attempt.run,
             tool=TOOL,
         )
-        held = write_record(context, record, private, copies, sealing.minimum_copies)
-        return Done(_outputs(record, held))
+        held = write_record(context, record, private, copies, 1)
+        return Done(_outputs(record, quorum.hold(context, store, record, held)))
 
     def undo(self, context: Context) -> Done:
         raise AegisError(
@@ -127,13 +144,14 @@ class Backup:
             stop=context.check,
             progress=lambda done: context.progress("copy", done, source.expected or None),
             bandwidth=backup.bandwidth if backup else None,
-            minimum_copies=sealing.minimum_copies,
+            # One that is left takes the whole set: it is kept, and what is missing is copied from it.
+            suffice=lambda names: not quorum.lacking(context, store, names),
         ) as writer:
             for archive, chunks in source.archives():
+                meta = keys.for_hosts(archive)
                 writer.add(
-                    archive, chunks, meta=archive in _META, volumes=archive not in _WHOLE,
-                    members=None if archive in _META else source.members,
-                )  # fmt: skip
+                    archive, chunks, meta=meta, volumes=archive not in _WHOLE, members=None if meta else source.members
+                )
             written = writer.finish()
         for repository, why in sorted(written.dropped.items()):
             missing(context, repository, why)

@@ -14,6 +14,7 @@ from aegis_plan.catalog.together import Reachable, together
 from aegis_plan.catalog.verified import looked_at, verdicts
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot, StoreLook
+from aegis_plan.plan.holdings import holdings
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.publishing import ahead
 from aegis_plan.report.posture import (
@@ -122,7 +123,12 @@ def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan
         sets=sets,
         servers=tuple((member.member, member.state, member.reason) for member in look.members),
         repositories=tuple((one.repository, one.reachable, one.reason) for one in look.shelf.holdings),
-        reasons=tuple(reasons),
+        reasons=tuple(dict.fromkeys(reasons)),
+        damage=tuple(
+            (one.severity, one.code, f"{one.summary}: {one.detail}")
+            for one in holdings(name, look.shelf)
+            if one.code != "repository-unreachable"
+        ),
         expiring=_expiring(look.shelf),
         holds=_holds(look.shelf, now),
         verified=tuple(

@@ -27,6 +27,11 @@ _SECRET_FIELDS = (
     ("repositories", "*", "connection"),
     ("repositories", "*", "sas"),
     ("repositories", "*", "account_key"),
+    *(
+        ("repositories", "*", purpose, field)
+        for purpose in ("read", "prune")
+        for field in ("secret_key", "connection", "sas", "account_key")
+    ),
     ("channels", "*", "url"),
 )
 """Values that are secrets as a whole; those of stores are known to the engines."""

@@ -49,9 +49,11 @@ def wanted(plan: Plan) -> Wanted:
         repository = documents.repositories[name]
         if isinstance(repository, S3Repository | AzureRepository):
             s3 = isinstance(repository, S3Repository)
+            # A recovery reads; only the state authority is written to as well.
+            asked = repository.read if repository.read is not None and name != found.authority else repository
             for site in sorted(homes):
                 for key in ("access_key", "secret_key") if s3 else ("connection", "sas", "account_key"):
-                    if text := getattr(repository, key):
+                    if text := getattr(asked, key):
                         found.site(site)["references"][f"{key} of {name}"] = text
         elif isinstance(repository, LocalRepository):
             found.site(repository.site)
@@ -191,7 +193,8 @@ def _room(plan: Plan) -> Iterator[Requirement]:
     told: set[str] = set()
     for step in plan.steps:
         need, place = step.params.get("need_bytes"), step.params.get("place")
-        member = place.get("member") if isinstance(place, dict) else None
+        own = None if step.params.get("beside") else step.params.get("member")
+        member = place.get("member") if isinstance(place, dict) else own
         if not isinstance(need, int) or member is None or step.subject in told:
             continue
         told.add(step.subject)

@@ -119,6 +119,8 @@ class StorePosture:
     repositories: tuple[tuple[str, bool, str], ...]
     """Name, reachable, reason."""
     reasons: tuple[str, ...] = ()
+    damage: tuple[tuple[str, str, str], ...] = ()
+    """What in the repositories is not as its signers left it: severity, code, what it is."""
     expiring: tuple[Expiring, ...] = ()
     holds: tuple[HeldBack, ...] = ()
     verified: tuple[VerifiedIn, ...] = ()
@@ -304,6 +306,9 @@ def show_catalog(posture: Posture, out: Console) -> None:
             out.print(Text(f"    {about}", style="quiet"), soft_wrap=True)
             if kept.failed:
                 out.print(Text(f"    FAILED its verification in {', '.join(kept.failed)}", style="bad"), soft_wrap=True)
+        for severity, code, text in store.damage:
+            said = Text(f"{code}: {letters(out, text)}", style="bad" if severity == "breach" else "warn")
+            indented(out, said, 2, Text("  "))
         for one in store.expiring:
             text = f"  {one.set} is expiring ({one.reason}), deleted from {moment(one.delete_from, zone)} on"
             out.print(Text(text, style="quiet"), soft_wrap=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
-import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from aegis_plan.documents.model import AzureRepository as Declared
@@ -18,7 +18,8 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories.azureconnect import connect
 from aegis_plan.repositories.azureerrors import translate
 from aegis_plan.repositories.blocks import BlockId, BlockParts
-from aegis_plan.repositories.contract import Head, Listed
+from aegis_plan.repositories.contract import Head, Listed, cannot_lock
+from aegis_plan.repositories.identity import Identities, Purpose
 from aegis_plan.repositories.local import conflict, missing, moved, short
 from aegis_plan.repositories.parted import PartedUpload, Sums
 from aegis_plan.repositories.refused import Refused, absent
@@ -51,27 +52,27 @@ class AzureRepository:
         self._declared, self._resolve = declared, resolve
         self._prefix = f"{declared.prefix.strip('/')}/" if declared.prefix.strip("/") else ""
         self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
-        self._container: Any = None
-        self._lock = threading.Lock()
+        self._identities = Identities(name, declared, self._connect)
 
     @property
     def container(self) -> Any:
-        """The SDK's client, made once; it is safe to use from several threads."""
-        with self._lock:
-            if self._container is None:
-                with self.mapped("connect"):
-                    self._container = connect(
-                        self.name,
-                        self._declared,
-                        self._resolve,
-                        connect_seconds=self._connect_seconds,
-                        read_seconds=self._read_seconds,
-                    )
-            return self._container
+        """The SDK's client to write, made once; it is safe to use from several threads."""
+        return self._identities.client("write")
 
-    def blob(self, key: str) -> Any:
+    def _connect(self, identity: Any) -> Any:
+        with self.mapped("connect"):
+            return connect(
+                self.name,
+                self._declared,
+                identity,
+                self._resolve,
+                connect_seconds=self._connect_seconds,
+                read_seconds=self._read_seconds,
+            )
+
+    def blob(self, key: str, purpose: Purpose = "write") -> Any:
         """The SDK's client of one object."""
-        return self.container.get_blob_client(self.full_key(key))
+        return self._identities.client(purpose).get_blob_client(self.full_key(key))
 
     def full_key(self, key: str) -> str:
         """The name in the container."""
@@ -158,7 +159,7 @@ class AzureRepository:
         given = 0
         try:
             with self.mapped(f"read {key}"):
-                answer = self.blob(key).download_blob(
+                answer = self.blob(key, "read").download_blob(
                     offset=offset or (None if length is None else 0), length=length, max_concurrency=1
                 )
                 if _is_nothing(answer.properties):
@@ -195,7 +196,7 @@ class AzureRepository:
     def _properties(self, key: str) -> Any:
         try:
             with self.mapped(f"look at {key}"):
-                return self.blob(key).get_blob_properties()
+                return self.blob(key, "read").get_blob_properties()
         except Refused as refused:
             if refused.kind == "missing":
                 return None
@@ -214,14 +215,14 @@ class AzureRepository:
     def _blobs(self, prefix: str, **more: Any) -> Iterator[Any]:
         try:
             with self.mapped(f"list {prefix}"):
-                yield from self.container.list_blobs(name_starts_with=self.full_key(prefix), **more)
+                yield from self._identities.client("read").list_blobs(name_starts_with=self.full_key(prefix), **more)
         except Refused as refused:
             raise refused.as_error(self.name, prefix) from None
 
     def delete(self, key: str) -> None:
         try:
             with self.mapped(f"delete {key}"):
-                self.blob(key).delete_blob(delete_snapshots="include")
+                self.blob(key, "prune").delete_blob(delete_snapshots="include")
         except Refused as refused:
             if refused.kind != "missing":
                 raise refused.as_error(self.name, key) from None
@@ -247,7 +248,7 @@ class AzureRepository:
     def read_tagged(self, key: str) -> tuple[bytes, str] | None:
         try:
             with self.mapped(f"read {key}"):
-                answer = self.blob(key).download_blob(max_concurrency=1)
+                answer = self.blob(key, "read").download_blob(max_concurrency=1)
                 return answer.readall(), str(answer.properties.etag)
         except Refused as refused:
             if refused.kind == "missing":
@@ -272,7 +273,7 @@ class AzureRepository:
         """The blocks under a name that is not taken yet."""
         try:
             with self.mapped(f"list the blocks of {key}"):
-                committed, waiting = self.blob(key).get_block_list("all")
+                committed, waiting = self.blob(key, "read").get_block_list("all")
         except Refused as refused:
             if refused.kind == "missing":
                 return []
@@ -283,19 +284,35 @@ class AzureRepository:
         """Takes the unfinished blocks under a name away. Raises as `put` and `delete`."""
         from azure.core import MatchConditions
 
+        remover = self.blob(key, "prune")
         try:
             with self.mapped(f"forget the blocks of {key}"):
                 put = self.blob(key).commit_block_list([], metadata=NOTHING, match_condition=MatchConditions.IfMissing)
-                self.blob(key).delete_blob(match_condition=MatchConditions.IfNotModified, etag=put["etag"])
+                remover.delete_blob(match_condition=MatchConditions.IfNotModified, etag=put["etag"])
         except Refused as refused:
             if refused.kind not in ("exists", "missing"):
                 raise refused.as_error(self.name, key) from None
 
+    def keep(self, key: str, until: datetime) -> None:
+        raise cannot_lock(self.name)
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        return iter(())
+
+    def writer_may_delete(self, key: str) -> bool | None:
+        if not self._identities.apart:
+            return None
+        try:
+            with self.mapped(f"delete {key}"):
+                self.blob(key).delete_blob()
+        except (AegisError, Refused) as error:
+            if isinstance(error, AegisError) and error.code == "repository-denied":
+                return False
+            raise error if isinstance(error, AegisError) else error.as_error(self.name, key) from None
+        return True
+
     def close(self) -> None:
-        with self._lock:
-            if self._container is not None:
-                self._container.close()
-                self._container = None
+        self._identities.close(lambda client: client.close())
 
 
 def _is_nothing(found: Any) -> bool:

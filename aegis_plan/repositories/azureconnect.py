@@ -18,12 +18,15 @@ CHUNK = 4 << 20
 def connect(
     name: str,
     declared: Declared,
+    identity: Any,
     resolve: Callable[[str], str],
     *,
     connect_seconds: float,
     read_seconds: float,
 ) -> Any:
-    """The SDK's client of the container. Raises AegisError `repository-misdeclared` and what `resolve` raises."""
+    """The SDK's client of the container for one identity: something with `connection`, `sas` and `account_key`.
+
+    Raises AegisError `repository-misdeclared` and what `resolve` raises."""
     from azure.storage.blob import ContainerClient
 
     options: dict[str, Any] = {
@@ -36,7 +39,10 @@ def connect(
         "max_chunk_get_size": CHUNK,
         "connection_verify": declared.ca or True,
     }
-    connection = resolve(declared.connection).strip() if declared.connection else ""
+    proxy = resolve(declared.proxy)
+    if proxy:
+        options["proxies"] = {"http": proxy, "https": proxy}
+    connection = resolve(identity.connection).strip() if identity.connection else ""
     if connection.lower().startswith(("http://", "https://")):
         return _by_address(connection, declared.container, options)
     if connection:
@@ -52,11 +58,11 @@ def connect(
             "give `connection: ${env:...}`, or `account` and one of `account_key`, `sas` or azure-identity",
         )
     credential: Any = None
-    if declared.sas:
-        credential = resolve(declared.sas).strip().lstrip("?")
-    elif declared.account_key:
+    if identity.sas:
+        credential = resolve(identity.sas).strip().lstrip("?")
+    elif identity.account_key:
         account = declared.account or urlsplit(endpoint).hostname or ""
-        credential = {"account_name": account.partition(".")[0], "account_key": resolve(declared.account_key).strip()}
+        credential = {"account_name": account.partition(".")[0], "account_key": resolve(identity.account_key).strip()}
     else:
         credential = _chain(name)
     return ContainerClient(endpoint, declared.container, credential=credential, **options)

@@ -45,10 +45,10 @@ class BlockId(NamedTuple):
 class BlockParts:
     """See `parted.Parts`."""
 
-    grow_every = GROW_EVERY
+    grow_every, largest_part = GROW_EVERY, LARGEST
 
     def __init__(self, repository: AzureRepository, key: str) -> None:
-        self.name, self.part_size = repository.name, min(repository.part_size, LARGEST)
+        self.name, self.part_size = repository.name, repository.part_size
         self._repository, self._key = repository, key
         self._writer = secrets.token_hex(_WRITER // 2)
 

@@ -9,6 +9,7 @@ from aegis_plan.documents.model import AzureRepository as AzureDeclared
 from aegis_plan.documents.model import LocalRepository as LocalDeclared
 from aegis_plan.documents.model import Repository as Declared
 from aegis_plan.repositories.contract import Repository
+from aegis_plan.repositories.limited import Limited
 from aegis_plan.repositories.retry import Retrying
 
 
@@ -24,7 +25,11 @@ def build(name: str, declared: Declared, resolve: Callable[[str], str], site: Pa
     if isinstance(declared, AzureDeclared):
         from aegis_plan.repositories.azure import AzureRepository
 
-        return Retrying(AzureRepository(name, declared, resolve))
+        return _limited(Retrying(AzureRepository(name, declared, resolve)), declared.bandwidth)
     from aegis_plan.repositories.s3 import S3Repository
 
-    return Retrying(S3Repository(name, declared, resolve))
+    return _limited(Retrying(S3Repository(name, declared, resolve)), declared.bandwidth)
+
+
+def _limited(repository: Repository, rate: int | None) -> Repository:
+    return Limited(repository, rate) if rate else repository

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
+from aegis_plan.errors import AegisError
+
 Proof = Literal["full", "service", "size"]
 """How a stored object was proved: its whole digest compared, by the service's own checksum, or by size alone."""
 
@@ -29,11 +31,11 @@ class Head:
     """CRC-32 of the whole object, eight hex digits, as the service computed it."""
     tag: str = ""
     """Version mark for `compare_and_set`."""
+    modified: datetime | None = None
+    """When it came to be, by the storage's own clock, where that is told."""
     claimed: str | None = None
     """Hex digest that its writer stored beside the object, where the service computed none: it says which bytes were
     meant, and proves nothing."""
-    modified: datetime | None = None
-    """When it came to be, by the storage's own clock, where that is told."""
 
 
 class Listed(NamedTuple):
@@ -102,10 +104,37 @@ class Repository(Protocol):
         """The bytes and the tag of a `compare_and_set` object, or None."""
 
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
-        """Removes unfinished uploads below `prefix` that old, and names them."""
+        """Removes unfinished uploads below `prefix` that old, and names them: what a killed process left.
+
+        Their age counts from the last part that came, so that one that still runs is never taken for one that does
+        not. Objects that are complete and that no record names are another matter: see `leftover.py`."""
+
+    def keep(self, key: str, until: datetime) -> None:
+        """Holds that nobody removes the object before that moment; success where it is held longer already.
+
+        Raises AegisError `object-lock-unavailable` where the storage cannot, or is not declared to."""
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Key, and what is wrong, of objects below `prefix` that somebody hid or put others over, where the storage
+        keeps versions and is declared to lock them. They are read as they were."""
+
+    def writer_may_delete(self, key: str) -> bool | None:
+        """Whether the identity that writes can remove the object, by trying; None where no other is declared to.
+
+        For checks alone: where it can, the object is gone."""
 
     def close(self) -> None:
         """Ends connections."""
+
+
+def cannot_lock(name: str) -> AegisError:
+    """The error of `keep` where there are no locks."""
+    return AegisError(
+        "object-lock-unavailable",
+        "a repository cannot lock objects",
+        f"{name} is not declared with object_lock",
+        "declare `object_lock: {mode: governance}` for a bucket that was made with it",
+    )
 
 
 def read(repository: Repository, key: str) -> bytes:

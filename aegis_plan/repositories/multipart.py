@@ -19,15 +19,17 @@ from aegis_plan.repositories.refused import Refused
 if TYPE_CHECKING:
     from aegis_plan.repositories.s3 import S3Repository
 
-GROW_EVERY = 1000
-"""Parts after which the part size doubles: the 10,000 parts that the protocol allows then hold more than its largest
-object."""
+GROW_EVERY = 100
+"""Parts after which the part size doubles: the 1,000 parts that some services allow, where the protocol allows 10,000,
+then hold more than a terabyte."""
+LARGEST = 5 << 30
+"""Bytes of one part, at most."""
 
 
 class MultipartParts:
     """See `parted.Parts`."""
 
-    grow_every = GROW_EVERY
+    grow_every, largest_part = GROW_EVERY, LARGEST
 
     def __init__(self, repository: S3Repository, key: str) -> None:
         self.name, self.part_size = repository.name, repository.part_size

@@ -45,6 +45,9 @@ class Parts(Protocol):
     grow_every: int
     """Parts after which their size doubles, so that the most that a service allows hold its largest object."""
 
+    largest_part: int
+    """The most that the service takes."""
+
     def whole(self, data: bytes) -> Head:
         """All of a small object, as `Repository.put`."""
 
@@ -59,6 +62,11 @@ class Parts(Protocol):
 
     def discard(self) -> None:
         """Forgets what was sent; raises nothing."""
+
+
+def part_size(wire: Parts, count: int) -> int:
+    """Size of the part after `count` others."""
+    return min(wire.part_size << min(count // wire.grow_every, 64), wire.largest_part)
 
 
 class PartedUpload:
@@ -80,7 +88,7 @@ class PartedUpload:
 
     @property
     def _part_size(self) -> int:
-        return self._wire.part_size << (self._count // self._wire.grow_every)
+        return part_size(self._wire, self._count)
 
     def write(self, part: bytes) -> None:
         self._digest.update(part)

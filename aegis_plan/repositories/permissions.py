@@ -27,6 +27,7 @@ _AZURE_RIGHTS = (
     "give the identity 'Storage Blob Data Contributor' on the container, or a signature with the rights r, c, w and l, "
     "and d where it prunes"
 )
+_APART = "who writes cannot remove"
 _FIRST, _SECOND = b'{"aegis": "check"}\n', b'{"aegis": "check again"}\n'
 
 
@@ -181,6 +182,19 @@ class _Check:
             yield self._ignored(summary)
             return
         yield self._try("repository-get-denied", "what was written can be read", (*_BACKUP, "restore"), self._same)
+        try:
+            may = self.repository.writer_may_delete(self.key)
+        except AegisError as error:
+            again = error
+            yield self._try("repository-writer-deletes", _APART, (), lambda: _raise(again))
+            return
+        if may is not None:
+            yield self._one(
+                "repository-writer-deletes", "missing" if may else "ok", _APART, (),
+                detail=f"{self.key} was removed as the identity that writes, and `prune` has one of its own",
+                hint="take the right to delete from the identity that writes: whoever breaks into a host that backs up "
+                "has it",
+            )  # fmt: skip
         gone = self._try(
             "repository-delete-denied", "objects can be removed", (), lambda: self.repository.delete(self.key)
         )
@@ -275,24 +289,19 @@ def policy(declared: S3Repository) -> dict[str, Any]:
     }
     if prefix:
         listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            listing,
-            {
-                "Sid": "AegisReadAndWrite",
-                "Effect": "Allow",
-                "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-                "Resource": f"{bucket}/{prefix}*",
-            },
-            {
-                "Sid": "AegisRemove",
-                "Effect": "Allow",
-                "Action": ["s3:DeleteObject"],
-                "Resource": f"{bucket}/{prefix}*",
-            },
-        ],
-    }
+    writes = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    removes = ["s3:DeleteObject"]
+    if declared.object_lock is not None:
+        listing["Action"].append("s3:ListBucketVersions")
+        writes += ["s3:GetObjectVersion", "s3:GetObjectRetention", "s3:PutObjectRetention"]
+        removes.append("s3:DeleteObjectVersion")
+    found = [
+        listing,
+        {"Sid": "AegisReadAndWrite", "Effect": "Allow", "Action": writes, "Resource": f"{bucket}/{prefix}*"},
+    ]
+    if declared.prune is None:
+        found.append({"Sid": "AegisRemove", "Effect": "Allow", "Action": removes, "Resource": f"{bucket}/{prefix}*"})
+    return {"Version": "2012-10-17", "Statement": found}
 
 
 def _raise(error: AegisError) -> None:

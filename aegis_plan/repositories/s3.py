@@ -7,7 +7,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,18 +14,21 @@ from typing import Any
 
 from aegis_plan.documents.model import S3Repository as Declared
 from aegis_plan.errors import AegisError
-from aegis_plan.repositories.contract import Head, Listed
-from aegis_plan.repositories.local import conflict, moved, short
+from aegis_plan.repositories import s3versions as versions
+from aegis_plan.repositories.contract import Head, Listed, cannot_lock
+from aegis_plan.repositories.identity import Identities
+from aegis_plan.repositories.local import conflict, missing, moved, short
 from aegis_plan.repositories.multipart import MultipartParts
 from aegis_plan.repositories.parted import PartedUpload, Sums
 from aegis_plan.repositories.refused import Refused, absent
+from aegis_plan.repositories.s3connect import connect
 from aegis_plan.repositories.s3errors import translate
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 LEAST_PART = 5 << 20
 _PIECE = 1 << 20
-_POOL = 16
+_SECOND = timedelta(seconds=1)
 
 
 class S3Repository:
@@ -45,49 +47,34 @@ class S3Repository:
         self.bucket = declared.bucket
         self.checksums = declared.checksums == "when_supported"
         self.part_size = max(declared.part_size, LEAST_PART)
-        self._declared = declared
-        self._access, self._secret = resolve(declared.access_key), resolve(declared.secret_key)
+        self._declared, self._resolve = declared, resolve
         self._prefix = f"{declared.prefix.strip('/')}/" if declared.prefix.strip("/") else ""
         self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
-        self._client: Any = None
+        self._identities = Identities(name, declared, self._connect)
         self._confirmed = False
-        self._lock = threading.Lock()
+        self.lock_mode = declared.object_lock.mode.upper() if declared.object_lock is not None else ""
 
     @property
     def client(self) -> Any:
-        """The SDK's client, made once; it is safe to use from several threads."""
-        with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+        """The SDK's client to write, made once; it is safe to use from several threads."""
+        return self._identities.client("write")
 
-    def _connect(self) -> Any:
-        import boto3
-        from botocore.config import Config
+    @property
+    def _reading(self) -> Any:
+        return self._identities.client("read")
 
-        declared = self._declared
-        path_style = declared.path_style if declared.path_style is not None else bool(declared.endpoint)
-        config = Config(
-            connect_timeout=self._connect_seconds,
-            read_timeout=self._read_seconds,
-            # One policy of retries, ours: the SDK's own would multiply with it and cannot be stopped.
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=_POOL,
-            tcp_keepalive=True,
-            request_checksum_calculation=declared.checksums,
-            # Whole-object checksums of answers say nothing of ranges, and every byte is verified by its seal.
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path" if path_style else "auto"},
-        )
+    @property
+    def _removing(self) -> Any:
+        return self._identities.client("prune")
+
+    def _connect(self, identity: Any) -> Any:
         with self.mapped("connect"):
-            return boto3.session.Session().client(
-                "s3",
-                region_name=declared.region or ("us-east-1" if declared.endpoint else None),
-                endpoint_url=declared.endpoint or None,
-                aws_access_key_id=self._access or None,
-                aws_secret_access_key=self._secret or None,
-                verify=declared.ca or None,
-                config=config,
+            return connect(
+                self._declared,
+                identity,
+                self._resolve,
+                connect_seconds=self._connect_seconds,
+                read_seconds=self._read_seconds,
             )
 
     @contextlib.contextmanager
@@ -157,12 +144,12 @@ class S3Repository:
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         if length == 0:
             return
-        extra = {}
+        extra: dict[str, Any] = self._version(key)
         if offset or length is not None:
             extra["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
         try:
             with self.mapped(f"read {key}"):
-                answer = self.client.get_object(Bucket=self.bucket, Key=self.full_key(key), **extra)
+                answer = self._reading.get_object(Bucket=self.bucket, Key=self.full_key(key), **extra)
         except Refused as refused:
             if refused.kind == "range":
                 raise short(self.name, key, f"it ends before byte {offset}") from None
@@ -172,7 +159,11 @@ class S3Repository:
         wanted = length if length is not None else expected
         given = 0
         try:
-            if extra and answer["ResponseMetadata"]["HTTPStatusCode"] != 206 and (offset or expected != length):
+            if (
+                "Range" in extra
+                and answer["ResponseMetadata"]["HTTPStatusCode"] != 206
+                and (offset or expected != length)
+            ):
                 raise short(self.name, key, "the service ignored the range that was asked for")
             while wanted is None or given < wanted:
                 with self.mapped(f"read {key}"):
@@ -187,10 +178,15 @@ class S3Repository:
             raise short(self.name, key, f"{given} of {wanted} bytes from {offset} came")
 
     def head(self, key: str) -> Head | None:
-        extra = {"ChecksumMode": "ENABLED"} if self.checksums else {}
+        extra: dict[str, Any] = {"ChecksumMode": "ENABLED"} if self.checksums else {}
         try:
+            if self.lock_mode:
+                first = versions.first(self, self._reading, key)
+                if first is None:
+                    return None
+                extra["VersionId"] = first.id
             with self.mapped(f"look at {key}"):
-                answer = self.client.head_object(Bucket=self.bucket, Key=self.full_key(key), **extra)
+                answer = self._reading.head_object(Bucket=self.bucket, Key=self.full_key(key), **extra)
         except Refused as refused:
             if refused.kind == "missing":
                 self._present()
@@ -212,7 +208,7 @@ class S3Repository:
         if not self._confirmed:
             try:
                 with self.mapped("list"):
-                    self.client.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
+                    self._reading.list_objects_v2(Bucket=self.bucket, Prefix=self._prefix, MaxKeys=1)
             except Refused as refused:
                 raise refused.as_error(self.name, "") from None
             self._confirmed = True
@@ -221,12 +217,29 @@ class S3Repository:
         # SeaweedFS walks folder by folder and gives `a/x` before `a-b/x`, which is not the order of keys.
         return iter(sorted(self._pages(prefix)))
 
+    def _version(self, key: str) -> dict[str, str]:
+        """Where objects are locked, somebody may have put another over the one that is meant, or hidden it."""
+        if not self.lock_mode:
+            return {}
+        try:
+            first = versions.first(self, self._reading, key)
+        except Refused as refused:
+            raise refused.as_error(self.name, key) from None
+        if first is None:
+            raise missing(self.name, key)
+        return {"VersionId": first.id}
+
     def _pages(self, prefix: str) -> Iterator[Listed]:
+        if self.lock_mode:
+            for one in self._kept(prefix):
+                if (first := one.first) is not None:
+                    yield Listed(one.key.removeprefix(self._prefix), first.size, first.tag)
+            return
         token: dict[str, str] = {}
         while True:
             try:
                 with self.mapped(f"list {prefix}"):
-                    page = self.client.list_objects_v2(Bucket=self.bucket, Prefix=self.full_key(prefix), **token)
+                    page = self._reading.list_objects_v2(Bucket=self.bucket, Prefix=self.full_key(prefix), **token)
             except Refused as refused:
                 raise refused.as_error(self.name, prefix) from None
             for entry in page.get("Contents", ()):
@@ -238,7 +251,12 @@ class S3Repository:
     def delete(self, key: str) -> None:
         try:
             with self.mapped(f"delete {key}"):
-                self.client.delete_object(Bucket=self.bucket, Key=self.full_key(key))
+                if not self.lock_mode:
+                    answer = self._removing.delete_object(Bucket=self.bucket, Key=self.full_key(key))
+                    if not answer.get("DeleteMarker"):
+                        return
+            # The bucket keeps versions: so far nothing is removed.
+            versions.remove(self, self._removing, key)
         except Refused as refused:
             if refused.kind != "missing":
                 raise refused.as_error(self.name, key) from None
@@ -257,7 +275,7 @@ class S3Repository:
     def read_tagged(self, key: str) -> tuple[bytes, str] | None:
         try:
             with self.mapped(f"read {key}"):
-                answer = self.client.get_object(Bucket=self.bucket, Key=self.full_key(key))
+                answer = self._reading.get_object(Bucket=self.bucket, Key=self.full_key(key))
                 with contextlib.closing(answer["Body"]) as body:
                     return body.read(), str(answer["ETag"])
         except Refused as refused:
@@ -272,26 +290,89 @@ class S3Repository:
         while True:
             try:
                 with self.mapped("list unfinished uploads"):
-                    page = self.client.list_multipart_uploads(
+                    page = self._removing.list_multipart_uploads(
                         Bucket=self.bucket, Prefix=self.full_key(prefix), **marker
                     )
-                    for entry in page.get("Uploads", ()):
-                        if entry["Initiated"] <= oldest:
-                            self.client.abort_multipart_upload(
+                for entry in page.get("Uploads", ()):
+                    if entry["Initiated"] <= oldest and self._last_part(entry) <= oldest:
+                        with self.mapped("end an unfinished upload"):
+                            self._removing.abort_multipart_upload(
                                 Bucket=self.bucket, Key=entry["Key"], UploadId=entry["UploadId"]
                             )
-                            gone.append(entry["Key"].removeprefix(self._prefix))
+                        gone.append(entry["Key"].removeprefix(self._prefix))
             except Refused as refused:
                 raise refused.as_error(self.name, prefix) from None
             if not page.get("IsTruncated"):
                 return sorted(gone)
             marker = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
+    def _last_part(self, upload: Any) -> datetime:
+        """When the newest part of an unfinished upload came, or the upload began: one that still runs stays."""
+        newest: datetime = upload["Initiated"]
+        where = {"Bucket": self.bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+        marker: dict[str, Any] = {}
+        while True:
+            with self.mapped("list the parts of an unfinished upload"):
+                page = self._removing.list_parts(**where, **marker)
+            newest = max([newest, *(part["LastModified"] for part in page.get("Parts", ()))])
+            if not page.get("IsTruncated"):
+                return newest
+            marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
+
+    def keep(self, key: str, until: datetime) -> None:
+        if not self.lock_mode:
+            raise cannot_lock(self.name)
+        try:
+            first = versions.first(self, self.client, key)
+            if first is None:
+                raise missing(self.name, key)
+            where = {"Bucket": self.bucket, "Key": self.full_key(key), "VersionId": first.id}
+            with self.mapped(f"look at the lock of {key}"):
+                try:
+                    said = self.client.get_object_retention(**where).get("Retention", {})
+                except self.client.exceptions.ClientError as error:
+                    if error.response.get("Error", {}).get("Code") != "NoSuchObjectLockConfiguration":
+                        raise
+                    said = {}
+            if said.get("Mode") == self.lock_mode and said.get("RetainUntilDate", until) >= until:
+                return
+            with self.mapped(f"lock {key}"):
+                self.client.put_object_retention(
+                    **where,
+                    # Services keep whole seconds: never a lock that ends before it should.
+                    Retention={"Mode": self.lock_mode, "RetainUntilDate": until.replace(microsecond=0) + _SECOND},
+                )
+        except Refused as refused:
+            raise refused.as_error(self.name, key) from None
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        for one in self._kept(prefix) if self.lock_mode else ():
+            key = one.key.removeprefix(self._prefix)
+            if one.hidden and one.versions:
+                yield key, "somebody hid it behind a delete marker"
+            elif len(one.versions) > 1:
+                yield key, f"somebody put {len(one.versions) - 1} others over it"
+
+    def _kept(self, prefix: str) -> Iterator[versions.Kept]:
+        try:
+            yield from versions.kept(self, self._reading, prefix)
+        except Refused as refused:
+            raise refused.as_error(self.name, prefix) from None
+
+    def writer_may_delete(self, key: str) -> bool | None:
+        if not self._identities.apart:
+            return None
+        try:
+            with self.mapped(f"delete {key}"):
+                self.client.delete_object(Bucket=self.bucket, Key=self.full_key(key))
+        except (AegisError, Refused) as error:
+            if isinstance(error, AegisError) and error.code == "repository-denied":
+                return False
+            raise error if isinstance(error, AegisError) else error.as_error(self.name, key) from None
+        return True
+
     def close(self) -> None:
-        with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+        self._identities.close(lambda client: client.close())
 
 
 def _hex(text: str | None, size: int) -> str | None:

@@ -1,7 +1,7 @@
 """Writes one set, or one range of a log, to all of its repositories at once in bounded memory.
 
-Each object is sealed once. A repository that fails, or stands still while others could go on, is dropped with its
-reason; what it holds of the set is never part of a catalog, because the record is not written there.
+Each object is sealed once. A repository that fails, or that stands still or is far slower while others could go on, is
+dropped with its reason; what it holds of the set is never part of a catalog, because the record is not written there.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ PART = 512 << 10
 INDEX = "index"
 INDEX_FORMAT = 1
 _TICK = 0.2
+SNAIL = 4
+"""A repository so many times slower than the slowest of the others holds them up; healing it later from one of them
+costs less. What is only slower, as a line to a cloud is than a disk, is waited for."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class SetWriter:
     """See the module. Used as a context manager it aborts unless `finish` was reached.
 
     `progress` is told the plain bytes so far. `stop` is called often and raises when the work has to end. `bandwidth`
-    is in sealed bytes a second. A repository is dropped for lagging when it is `lag_parts` behind and has moved nothing
-    for `patience` seconds while enough others could go on."""
+    is in sealed bytes a second. A repository is dropped for lagging when it is `lag_parts` behind, others that
+    `suffice` could go on, and it has moved nothing for `patience` seconds or, being far slower than they, held them up
+    as long. The set is given up when fewer than `minimum_copies` are left."""
 
     def __init__(
         self,
@@ -66,13 +70,17 @@ class SetWriter:
         lag_parts: int = 64,
         minimum_copies: int = 1,
         patience: float = 120.0,
+        suffice: Callable[[frozenset[str]], bool] | None = None,
     ) -> None:
         self._prefix = f"{keys.lineage_root(system, store, lineage)}{root}/"
         self._indexed = root.startswith("sets/")
         self._key, self._level = key, level
         self._stop, self._progress = stop, progress
         self._bandwidth, self._volume_size = bandwidth, volume_size
-        self._minimum, self._patience = minimum_copies, patience
+        self._minimum, self._patience = max(1, minimum_copies), patience
+        self._suffice = suffice or (lambda names: len(names) >= self._minimum)
+        self._held_up: dict[str, float] = {}
+        """Repository to the seconds that it kept all others waiting."""
         self._woken = threading.Condition()
         self._live = {
             name: Uploader(name, repository, lag_parts, self._woken) for name, repository in repositories.items()
@@ -197,7 +205,7 @@ class SetWriter:
 
     def _wait(self, ready: Callable[[Uploader], bool]) -> None:
         """Until every live repository is ready; drops those that failed, and those that stand still."""
-        since = time.monotonic()
+        since = last = time.monotonic()
         while True:
             self._stop()
             self._check()
@@ -209,21 +217,37 @@ class SetWriter:
                     continue
                 self._woken.wait(_TICK)
             now = time.monotonic()
-            for uploader in late:
-                still = now - max(since, uploader.moved_at)
-                if still > self._patience and len(self._live) - len(late) >= self._minimum:
-                    self._drop(uploader.name, f"lagged: took nothing for {still:.0f} s while others went on")
+            others = frozenset(self._live) - {uploader.name for uploader in late}
+            if self._suffice(others):
+                for uploader in late:
+                    self._held_up[uploader.name] = self._held_up.get(uploader.name, 0.0) + now - last
+                    if why := self._lags(uploader, others, since, now):
+                        self._drop(uploader.name, why)
+            last = now
+
+    def _lags(self, uploader: Uploader, others: frozenset[str], since: float, now: float) -> str:
+        """Why a repository for which others wait is dropped, or nothing."""
+        still = now - max(since, uploader.moved_at)
+        if still > self._patience:
+            return f"lagged: took nothing for {still:.0f} s while others went on"
+        held = self._held_up[uploader.name]
+        with self._woken:
+            pace = uploader.pace(now)
+            slowest = min(self._live[name].pace(now) for name in others)
+        if held > self._patience and pace * SNAIL < slowest:
+            return f"lagged: it took {pace / 1024:.0f} KiB a second and held up faster ones for {held:.0f} s"
+        return ""
 
     def _check(self) -> None:
         for name, uploader in list(self._live.items()):
             if uploader.trouble is not None:
                 self._drop(name, str(uploader.trouble))
-        if len(self._live) < max(1, self._minimum):
+        if len(self._live) < self._minimum:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(self._dropped.items()))
             raise UnavailableError(
                 "too-few-copies",
                 "fewer repositories than required can take the backup",
-                f"{len(self._live)} of at least {max(1, self._minimum)} are left. {reasons}",
+                f"{len(self._live)} of at least {self._minimum} are left. {reasons}",
                 "repair a repository, or lower sealing.minimum_copies",
             )
 

@@ -22,11 +22,16 @@ class Uploader:
         self.trouble: AegisError | None = None
         self.moved_at = time.monotonic()
         """When it last took a part or finished an object."""
+        self.busy_seconds = 0.0
+        """Spent in the storage so far."""
+        self.sent = 0
+        """Bytes that the storage took so far."""
         self._repository = repository
         self._most = most_parts
         self._woken = woken
         self._queue: deque[Callable[[], None]] = deque()
         self._busy = False
+        self._since = 0.0
         self._ending = False
         self._upload: Upload | None = None
         self._thread = threading.Thread(target=self._run, name=f"upload-{name}", daemon=True)
@@ -36,6 +41,11 @@ class Uploader:
     def full(self) -> bool:
         """Whether it lags as far as it may. To be read while holding the condition."""
         return len(self._queue) >= self._most
+
+    def pace(self, now: float) -> float:
+        """Bytes a second while it was at work, what it is at now included. To be read while holding the condition."""
+        busy = self.busy_seconds + (now - self._since if self._busy else 0.0)
+        return self.sent / busy if busy > 0 else float("inf")
 
     @property
     def idle(self) -> bool:
@@ -77,6 +87,7 @@ class Uploader:
                     break
                 task = self._queue.popleft()
                 self._busy = True
+                self._since = time.monotonic()
             try:
                 task()
             except AegisError as error:
@@ -91,6 +102,7 @@ class Uploader:
             with self._woken:
                 self._busy = False
                 self.moved_at = time.monotonic()
+                self.busy_seconds += self.moved_at - self._since
                 if self.trouble is not None:
                     self._queue.clear()
                     self._ending = True
@@ -103,6 +115,7 @@ class Uploader:
     def _write(self, data: bytes) -> None:
         if self._upload is not None and not self._ending:
             self._upload.write(data)
+            self.sent += len(data)
 
     def _commit(self, sha256: str) -> None:
         if self._upload is not None and not self._ending:

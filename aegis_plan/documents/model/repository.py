@@ -20,6 +20,18 @@ class LocalRepository(Section):
     """The local copy of a set is removed once so many others are proved."""
 
 
+class S3Identity(Section):
+    access_key: str
+    """A secret reference."""
+    secret_key: str
+    """A secret reference."""
+
+
+class ObjectLock(Section):
+    mode: Literal["governance", "compliance"]
+    """`compliance` lets nobody remove a locked object, not even the owner of the account."""
+
+
 class S3Repository(Section):
     kind: Literal["s3"]
     bucket: str
@@ -38,12 +50,31 @@ class S3Repository(Section):
     """A secret reference; default the SDK's own chain."""
     checksums: Literal["when_supported", "when_required"] = "when_supported"
     """`when_required` for servers that refuse the newer checksums."""
+    read: S3Identity | None = None
+    """Another identity that only reads, for hosts that restore and verify; default the one that writes."""
+    prune: S3Identity | None = None
+    """Another identity to remove what expired; the one above then needs no right to delete."""
+    object_lock: ObjectLock | None = None
+    """Backups are locked for as long as they are kept; the bucket was made with Object Lock."""
     path_style: Flag | None = None
     """Whether the bucket stands in the path and not in the name of the host."""
     part_size: Size = Field(default="16MiB", validate_default=True)
     """Size of the parts of one upload."""
     ca: str = ""
     """File with the certificates that are trusted."""
+    proxy: str = ""
+    """Address of an HTTP proxy; default what the environment says."""
+    bandwidth: Size | None = None
+    """Bytes a second that are written there, at most."""
+
+
+class AzureIdentity(Section):
+    connection: str = ""
+    """A secret reference to a connection string, or to an address with its signature (SAS)."""
+    sas: str = ""
+    """A secret reference to a shared access signature, beside `account` or `endpoint`."""
+    account_key: str = ""
+    """A secret reference to a key of the account."""
 
 
 class AzureRepository(Section):
@@ -64,10 +95,18 @@ class AzureRepository(Section):
     """A secret reference to a shared access signature, beside `account` or `endpoint`."""
     account_key: str = ""
     """A secret reference to a key of the account; without any of the three azure-identity is asked."""
+    read: AzureIdentity | None = None
+    """Another identity that only reads, for hosts that restore and verify; default the one that writes."""
+    prune: AzureIdentity | None = None
+    """Another identity to remove what expired; the one above then needs no right to delete."""
     part_size: Size = Field(default="16MiB", validate_default=True)
     """Size of the blocks of one upload."""
     ca: str = ""
     """File with the certificates that are trusted."""
+    proxy: str = ""
+    """Address of an HTTP proxy; default what the environment says."""
+    bandwidth: Size | None = None
+    """Bytes a second that are written there, at most."""
 
 
 Repository = Annotated[LocalRepository | S3Repository | AzureRepository, Field(discriminator="kind")]
