@@ -32,6 +32,7 @@ def main() -> None:
         ("beside", []),
         ("catalog", ["3000"]),
         ("postgresql", sys.argv[1:]),
+        ("incremental", sys.argv[1:2]),
     ):
         subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], cwd=ROOT, check=True)
 
