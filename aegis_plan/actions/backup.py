@@ -86,7 +86,7 @@ class Backup:
             said = source.finish()
         finally:
             source.close()
-        copies = proved(context, written, ready, 1)
+        copies = proved(context, written, ready, 1, key)
         now = context.clock.now()
         record = SetRecord(
             id=new_id(now),

@@ -112,6 +112,15 @@ def system_mark(system: str) -> str:
     return f"{SYSTEMS}{system}"
 
 
+def escrow_root(system: str) -> str:
+    """Where the values of secret references lie, sealed to the recovery recipient alone."""
+    return f"{system_root(system)}escrow/"
+
+
+def escrow(system: str, identity: str) -> str:
+    return f"{escrow_root(system)}{identity}.json"
+
+
 def schedule_root(system: str) -> str:
     """Prefix of the records of what was due, done and missed; the next part of a key is the day, in UTC."""
     return f"{system_root(system)}schedule/"

@@ -110,7 +110,10 @@ class Verifier:
             return
         told = _told(head, stored)
         if told is False:
-            self._damage.append(f"{stored.name} has other bytes, as the storage itself says")
+            before = len(self._damage)
+            self._compared(stored)
+            if len(self._damage) == before:
+                self._damage.append(f"{stored.name} has another checksum at the storage than its bytes have")
             return
         if not wanted and (told is True or not unvouched):
             return

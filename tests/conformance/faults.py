@@ -197,6 +197,32 @@ class FaultSuite:
         assert pair.far.sweep("", -5) == []
         pair.close()
 
+    def test_one_slow_as_a_snail(self, server: Server, toxiproxy: Toxiproxy, tmp_path: Path) -> None:
+        """The others finish in their own time, and the slow one is healed from one of them."""
+        proxy = toxiproxy.to(server.port)
+        snail = Pair(server, proxy.port, 60.0)
+        swift = server.repository()
+        safe = LocalRepository("safe", tmp_path / "safe")
+        with (
+            proxy.toxic("bandwidth", stream="upstream", rate=50),
+            SetWriter(
+                {"safe": safe, "swift": swift, "snail": snail.near}, system="s", store="x", lineage="l",
+                root="sets/set", key=new_data_key("set"), level=1, stop=lambda: None, progress=lambda _done: None,
+                volume_size=8 << 20, lag_parts=4, patience=1.0, suffice=lambda names: bool({"swift"} & names),
+            ) as writer,
+        ):  # fmt: skip
+            writer.add("base", [os.urandom(24 << 20)])
+            written = writer.finish()
+        assert sorted(written.copies) == ["safe", "swift"]
+        assert "lagged" in written.dropped["snail"]
+        for stored in written.objects:
+            assert whole_or_absent(swift, stored.key, read(safe, stored.key))
+            if not whole_or_absent(snail.far, stored.key, read(safe, stored.key)):
+                copies.transfer(stored, swift, snail.near)
+            assert whole_or_absent(snail.far, stored.key, read(safe, stored.key))
+        swift.close()
+        snail.close()
+
     @pytest.mark.sweep
     def test_any_faults(
         self, server: Server, unruly: Unruly, sweep: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

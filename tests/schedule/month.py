@@ -287,8 +287,7 @@ class Month:
         if action == "archive-log":
             self._archive(context, params)
             return
-        if action == "backup":
-            find(action, plan.documents, params).act(context)
+        find(action, plan.documents, params).act(context)
 
     def _archive(self, context: SiteContext, params: Mapping[str, Any]) -> None:
         begin = parse(params["begin"] or f"1/{lsn(0x1000000)}")
