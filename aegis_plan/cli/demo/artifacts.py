@@ -12,21 +12,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-NEO4J = "5.26.0"
+from aegis_plan.cli.demo import neo4j_server
+
 AZURITE = "3.37.0"
 _LIMIT = 900.0
-_POM = """\
-<project>
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>aegis</groupId><artifactId>demo</artifactId><version>1</version>
-  <dependencies>
-    <dependency><groupId>org.neo4j</groupId><artifactId>neo4j</artifactId><version>{version}</version></dependency>
-    <dependency>
-      <groupId>org.neo4j.app</groupId><artifactId>neo4j-server</artifactId><version>{version}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
 
 
 class MissingError(Exception):
@@ -34,19 +23,10 @@ class MissingError(Exception):
 
 
 def neo4j() -> Path:
-    """The folder with the jars of a Neo4j Community server, about 125 MB. Raises MissingError."""
-    for word in ("java", "mvn"):
-        if shutil.which(word) is None:
-            raise MissingError(f"there is no {word} here")
-
-    def fetch(folder: Path) -> None:
-        (folder / "pom.xml").write_text(_POM.format(version=NEO4J))
-        _run(
-            folder, "mvn", "-q", "-B", "-f", str(folder / "pom.xml"), "dependency:copy-dependencies",
-            f"-DoutputDirectory={folder / 'lib'}", "-DincludeScope=runtime",
-        )  # fmt: skip
-
-    return _kept(f"neo4j-{NEO4J}", fetch) / "lib"
+    """The folder with the jars of a Neo4j Community server, about 125 MB. Raises MissingError, AegisError."""
+    if lacks := neo4j_server.missing():
+        raise MissingError(lacks)
+    return neo4j_server.libraries(_cache())
 
 
 def azurite() -> Path:
@@ -65,7 +45,7 @@ def to_fetch() -> list[str]:
     """What would have to be fetched first, with its size."""
     found = []
     for name, tools, words in (
-        (f"neo4j-{NEO4J}", ("java", "mvn"), "Neo4j (125 MB)"),
+        (f"neo4j-{neo4j_server.VERSION}", ("java", "mvn"), "Neo4j (125 MB)"),
         (f"azurite-{AZURITE}", ("node", "npm"), "Azurite (190 MB)"),
     ):
         if all(shutil.which(tool) for tool in tools) and not (_cache() / name).exists():

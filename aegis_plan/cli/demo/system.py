@@ -28,7 +28,7 @@ def write(folder: Path, cast: Cast) -> None:
         if store is not None:
             found |= store.secrets
     if cast.neo4j is not None:
-        found["neo4j-password"] = cast.neo4j.password
+        found["neo4j-password"] = cast.neo4j.server.password
     for name, value in found.items():
         (secrets / name).touch(mode=0o600)
         (secrets / name).write_text(value)
@@ -124,16 +124,14 @@ def _stores(cast: Cast) -> dict[str, Any]:
         }
     }
     if cast.neo4j is not None:
-        control = str(cast.neo4j.control)
         found[GRAPH] = {
             "engine": "neo4j",
             "members": {
                 "seoul-graph": {
                     "site": SITE,
-                    "connection": cast.neo4j.connection,
+                    "connection": cast.neo4j.server.connection,
                     "server": {
                         "home": str(cast.neo4j.home),
-                        "control": {word: [control, word] for word in ("start", "stop", "status")},
                         "password": "${file:secrets/neo4j-password}",
                     },
                 }
