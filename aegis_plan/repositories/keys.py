@@ -128,3 +128,9 @@ def schedule_root(system: str) -> str:
 
 def schedule_record(system: str, day: str, record_id: str) -> str:
     return f"{schedule_root(system)}{day}/{record_id}.json"
+
+
+def for_hosts(name: str) -> bool:
+    """Whether an object of a set, by its name there, is sealed with the half of the data key that backup hosts may
+    open: the next backup builds on it."""
+    return name.partition(".")[0] in ("manifest", "pages")

@@ -177,8 +177,4 @@ def _told(head: Head, stored: StoredObject) -> bool | None:
 def _secret(key: DataKey | None, stored: StoredObject) -> bytes | None:
     if key is None:
         return None
-    return key.meta if stored.name in META else key.data
-
-
-META = frozenset({"manifest"})
-"""Objects that the next backup has to read; they are sealed with the other half of the key."""
+    return key.meta if keys.for_hosts(stored.name) else key.data

@@ -69,7 +69,7 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
         )
     draft = Draft(ask, name, beside=beside is not None)
     record = point.sets[0] if point is not None else None
-    back = f"the set of {point.not_after.isoformat()}" if point is not None else "the newest set"
+    back = f"set {point.sets[-1].set}" if point is not None else "the newest set"
     aside = {"beside": beside} if beside is not None else {}
     stage = draft.add(
         "stage",
