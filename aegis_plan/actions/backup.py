@@ -6,6 +6,7 @@ The record is written last, and only where every object was proved; until then t
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
@@ -21,13 +22,11 @@ from aegis_plan.sealing.keys import DataKey, new_data_key
 from aegis_plan.sealing.signatures import digest
 from aegis_plan.stores import quorum
 from aegis_plan.stores.archive import missing, proved, put_key, reachable, shelf_of, signing, write_record
-from aegis_plan.stores.contract import Source
+from aegis_plan.stores.contract import Source, StartAgain
 from aegis_plan.stores.drivers import driver
 from aegis_plan.stores.retention import rules_of
 
 TOOL = "aegis-plan"
-_META = ("manifest", "pages")
-"""Objects that a backup host itself may open, for the next set builds on them."""
 _WHOLE = ("manifest", "config")
 """Objects that are too small for volumes."""
 
@@ -71,16 +70,23 @@ class Backup:
         ready = reachable(context, store)
         source = driver(store.engine).source(context, context.attempt.params)
         try:
-            identity = f"{context.attempt.run}-{source.method[0].upper()}{context.attempt.number}"
-            context.mark("set-begun", set=identity, lineage=lineage)
-            key = new_data_key(identity)
-            ready = put_key(context, name, lineage, key, ready)
-            began = context.clock.now()
-            written = self._write(context, name, lineage, store, sealing, source, key, ready)
+            for count in itertools.count(1):
+                identity = f"{context.attempt.run}-{source.method[0].upper()}{context.attempt.number}"
+                identity += f"-{count}" if count > 1 else ""
+                context.mark("set-begun", set=identity, lineage=lineage)
+                key = new_data_key(identity)
+                began = context.clock.now()
+                try:
+                    took = put_key(context, name, lineage, key, ready)
+                    written = self._write(context, name, lineage, store, sealing, source, key, took)
+                    break
+                except StartAgain:
+                    self._sweep(context, name, lineage)
+            ready = took
             said = source.finish()
         finally:
             source.close()
-        copies = proved(context, written, ready, 1)
+        copies = proved(context, written, ready, 1, key)
         now = context.clock.now()
         record = SetRecord(
             id=new_id(now),
@@ -142,10 +148,10 @@ class Backup:
             suffice=lambda names: not quorum.lacking(context, store, names),
         ) as writer:
             for archive, chunks in source.archives():
+                meta = keys.for_hosts(archive)
                 writer.add(
-                    archive, chunks, meta=archive in _META, volumes=archive not in _WHOLE,
-                    members=None if archive in _META else source.members,
-                )  # fmt: skip
+                    archive, chunks, meta=meta, volumes=archive not in _WHOLE, members=None if meta else source.members
+                )
             written = writer.finish()
         for repository, why in sorted(written.dropped.items()):
             missing(context, repository, why)

@@ -33,6 +33,7 @@ _GENERAL = {
     "verify": "verify:Verify",
     "publish": "publish:Publish",
     "rewrap": "rewrap:Rewrap",
+    "escrow": "escrow:PutEscrow",
 }
 """Kind to module and class in this package; loaded when first used."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aegis_plan.cli.wire import World
     from aegis_plan.plan.plan import Plan
     from aegis_plan.run.result import Result
-    from aegis_plan.schedule.job import Aspect, Standing
+    from aegis_plan.schedule.job import Aspect, Standing, Unit
 
 By = Literal["scheduler", "timer", "person"]
 FOLDER = "schedule"
@@ -414,6 +414,16 @@ class _StoppedAgainError(Exception):
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.run)
         self.outcome = outcome
+
+
+def unfinished(site: Path) -> set[Unit]:
+    """What runs of this site that were killed or stopped were for."""
+    found: set[Unit] = set()
+    for path in (site / FOLDER).glob("*.open"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            data = json.loads(path.read_text(encoding="ascii"))
+            found |= {(data["store"], aspect) for aspect in data["aspects"]}
+    return found
 
 
 def _unmark(mark: Path) -> None:

@@ -29,21 +29,32 @@ LONGEST = 5.0
 
 def serve(session: Session, site: str | None, working_copy: bool, as_json: bool) -> int:
     """Serves until TERM or INT; then what runs is brought to a safe stop, and a second signal ends it at once."""
+    from aegis_plan.cli.due import unfinished
     from aegis_plan.cli.planning import require_known
-    from aegis_plan.cli.wire import World, load_documents
+    from aegis_plan.cli.published import in_force
+    from aegis_plan.cli.wire import World
     from aegis_plan.schedule.leader import Leader
     from aegis_plan.schedule.scheduler import Scheduler
 
     clock = SystemClock()
     tell = _Log(clock, as_json)
-    first = load_documents()
+    begun = in_force(working_copy)
+    first = begun.loaded
     require_known("site", site, first.documents.sites)
     opened = World(first.documents, first.digest)
-    name = site or opened.here.file.site
+    name, folder = site or opened.here.file.site, opened.here.folder
     opened.close()
 
+    said = ""
+
     def documents() -> Documents:
-        return load_documents().documents
+        nonlocal said
+        found = in_force(working_copy)
+        words = found.words + (f". {found.warning}" if found.warning else "")
+        if words != said:
+            tell("documents", f"works by {words}", publication=found.number, differ=found.ahead, warning=found.warning)
+            said = words
+        return found.loaded.documents
 
     def authority() -> Repository:
         return World(first.documents, first.digest).authority()
@@ -58,7 +69,8 @@ def serve(session: Session, site: str | None, working_copy: bool, as_json: bool)
     run = new_id(clock.now())
     system = first.documents.system.name
     leader = Leader(authority, system, f"scheduler {name}", run, clock)
-    scheduler = Scheduler(documents, look, leader, _Children(session, tell), clock, tell)
+    start = _Children(session, tell, working_copy)
+    scheduler = Scheduler(documents, look, leader, start, clock, tell, lambda: unfinished(folder))
     tell("scheduler-begun", f"scheduler of {system} at {name}, pid {os.getpid()}", site=name, scheduler=run)
     return _turn(scheduler, clock, tell)
 
@@ -99,14 +111,15 @@ def _turn(scheduler: Scheduler, clock: Clock, tell: _Log) -> int:
 class _Children:
     """Starts a due run as a program with the same documents and variables as this one."""
 
-    def __init__(self, session: Session, tell: _Log) -> None:
+    def __init__(self, session: Session, tell: _Log, working_copy: bool) -> None:
         self._tell = tell
         self._variables = [word for name, value in session.variables.items() for word in ("--var", f"{name}={value}")]
+        self._variables += ["--working-copy"] if working_copy else []
         self._variables += [word for path in session.variable_files for word in ("--var-file", str(path))]
 
     def __call__(self, unit: Unit) -> Round:
         from aegis_plan.schedule.child import Child
-        from aegis_plan.schedule.round import Ended, Failed
+        from aegis_plan.schedule.round import Ended, Over
 
         store, aspect = unit
         command = [sys.executable, "-m", "aegis_plan", "backup", store]
@@ -114,7 +127,7 @@ class _Children:
         try:
             return Child(command, unit, self._tell)
         except OSError as error:
-            return Failed(Ended("failed", "", f"the program cannot be started: {error.strerror}"))
+            return Over(Ended("failed", "", f"the program cannot be started: {error.strerror}"))
 
 
 class _Log:

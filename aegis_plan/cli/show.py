@@ -50,7 +50,7 @@ def _steps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 
 
 @click.command("show")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: the plan, or what else was asked for.")
 @click.option(
     "--json-into", metavar="FILE", type=click.File("w", lazy=True), help="Write the plan's document to FILE too."
@@ -61,7 +61,7 @@ def _steps(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 @pass_session
 def command(
     session: Session,
-    file: Path,
+    file: Path | None,
     as_json: bool,
     json_into: IO[str] | None,
     html: IO[str] | None,
@@ -70,7 +70,10 @@ def command(
     fails: str | None,
     down: str | None,
 ) -> None:
-    """Show the saved plan FILE, a step of it, or what it would be if something went wrong."""
+    """Show the saved plan FILE, a step of it, or what it would be if something went wrong.
+
+    With --from and without FILE: the documents as they were published.
+    """
     from aegis_plan.report.plan import show_plan
 
     if (step or fails or down) and (json_into or html or markdown):
@@ -81,6 +84,9 @@ def command(
             "leave --step and --what-if-... out, or use --json",
         )
     one_on_output(as_json, html, markdown)
+    if file is None:
+        _show_documents(session, as_json)
+        return
     plan, digest = read_plan(file)
     if step is not None:
         from aegis_plan.cli.explain import explain_step
@@ -109,3 +115,27 @@ def command(
     out = session.console()
     show_plan(plan, out)
     out.print(f"\nDigest {digest}", style="quiet", soft_wrap=True)
+
+
+def _show_documents(session: Session, as_json: bool) -> None:
+    """Every file of the documents, one after the other. Raises UsageError `plan-not-named` without `--from`."""
+    from aegis_plan.cli.standin import of
+    from aegis_plan.documents.load import document_files, read_document
+
+    if session.plans is None:
+        raise UsageError(
+            "plan-not-named",
+            "nothing says what to show",
+            "there is no FILE",
+            "name a saved plan; with --from URL the published documents are shown",
+        )
+    files = {
+        file.relative_to(session.plans).as_posix(): read_document(file).decode("utf-8", "replace")
+        for file in document_files(session.plans)
+    }
+    if as_json:
+        stands = of(session.plans)
+        click.echo(dumps({"format": 1, "revision": stands.number if stands else 0, "files": files}, indent=2))
+        return
+    for name, text in files.items():
+        click.echo(f"# {name}\n{text}")

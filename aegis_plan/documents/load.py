@@ -55,7 +55,9 @@ class Loaded:
         return self.root.place(steps, key=isinstance(node.value, dict))
 
 
-def load(folder: Path, given: Given | None = None, forgiven: frozenset[str] = frozenset()) -> Loaded:
+def load(
+    folder: Path, given: Given | None = None, forgiven: frozenset[str] = frozenset(), outset: Path | None = None
+) -> Loaded:
     """Every `*.yaml` and `*.yml` below the folder, or the one file, as checked documents, rendered with the values of
     their variables, which `variables` then shows as defaults.
 
@@ -80,7 +82,7 @@ def load(folder: Path, given: Given | None = None, forgiven: frozenset[str] = fr
     problems.extend(required.problems(root))
     near = Nearest()
     unrendered = _render(root, given or Given(), problems, near) if whole else []
-    documents, refused = _model(root, base, whole, problems, near)
+    documents, refused = _model(root, outset or base, whole, problems, near)
     problems.extend(sense.written_secrets(root))
     if whole:
         problems.extend(names.problems(root, near))

@@ -31,7 +31,7 @@ from aegis_plan.observe.snapshot import (
 )
 from aegis_plan.repositories.contract import Repository
 
-LIMIT = 20.0
+LIMIT = 45.0
 """Seconds for all looks together; what did not answer by then is unreachable or unknown, with that reason."""
 
 
@@ -110,10 +110,12 @@ def published_look(
     """The documents that were published, believed by the signers that these documents list."""
     from aegis_plan.repositories.publications import find, seen_by
 
-    trusted = tuple(documents.sealing.signers.values()) if documents.sealing is not None else ()
+    sealing = documents.sealing
+    trusted = tuple(sealing.signers.values()) if sealing is not None else ()
+    former = [key for keys in sealing.former_signers.values() for key in keys] if sealing is not None else []
     open_ = {name: _reachable(documents, name, repositories, down) for name in documents.repositories}
-    found = find(documents.system.name, open_, trusted, seen=seen_by(seen))
-    rest: dict[str, Any] = {"unseen": found.unseen, "behind": found.behind, "damage": found.damage}
+    found = find(documents.system.name, open_, trusted, former=former, seen=seen_by(seen))
+    rest: dict[str, Any] = {"unseen": found.unseen, "behind": found.behind, "damage": found.damage, "last": found.last}
     if found.newest is None:
         return PublishedLook(**rest)
     publication = found.newest.publication

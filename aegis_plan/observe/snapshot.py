@@ -92,6 +92,8 @@ class PublishedLook(_Frozen):
 
     number: int = 0
     """Of the newest publication that is believed; 0 for none."""
+    last: int = 0
+    """The highest number that is there, believed or not."""
     digest: str = ""
     revision: str = ""
     """Digest of its files and of the values of their variables."""

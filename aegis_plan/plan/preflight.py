@@ -193,7 +193,8 @@ def _room(plan: Plan) -> Iterator[Requirement]:
     told: set[str] = set()
     for step in plan.steps:
         need, place = step.params.get("need_bytes"), step.params.get("place")
-        member = place.get("member") if isinstance(place, dict) else None
+        own = None if step.params.get("beside") else step.params.get("member")
+        member = place.get("member") if isinstance(place, dict) else own
         if not isinstance(need, int) or member is None or step.subject in told:
             continue
         told.add(step.subject)

@@ -19,6 +19,8 @@ def ahead(snapshot: Snapshot) -> str:
     published, working = snapshot.published, snapshot.working
     if published is None or working is None:
         return ""
+    if published.number == 0 and published.last:
+        return "nobody whom the documents list has published them"
     if published.number == 0:
         return "the documents were never published" if not published.unseen else ""
     if published.revision != working.revision:
@@ -59,7 +61,7 @@ def publishing(documents: Documents, snapshot: Snapshot, intent: Intent) -> tupl
         )
         return [], findings
     copying = published.number > 0 and published.revision == working.revision and wheels in ("keep", "none")
-    number = published.number if copying else published.number + 1
+    number = published.number if copying else published.last + 1
     params: dict[str, Any] = {
         "number": number,
         "revision": working.revision,

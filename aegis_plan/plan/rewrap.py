@@ -101,6 +101,7 @@ def plan_rewrap(documents: Documents, snapshot: Snapshot, digest: str, tool: str
         documents, snapshot, names, str(options.get("identity", "")), str(options.get("site", ""))
     )
     findings.extend(_away(snapshot, names))
+    findings.extend(_streams(documents, snapshot, names))
     return Plan(
         tool=tool,
         system=documents.system.name,
@@ -131,6 +132,24 @@ def _away(snapshot: Snapshot, names: Sequence[str]) -> Iterator[PlanFinding]:
             detail=f"{repository}: {reason}; a key that was removed opens what lies there",
             hint="bring it back; the next plan wraps them anew",
         )
+
+
+def _streams(documents: Documents, snapshot: Snapshot, names: Sequence[str]) -> Iterator[PlanFinding]:
+    """Streams that go on sealing to the recipients that they were declared with."""
+    wanted = set(recipients_of(documents.sealing)[1]) if documents.sealing is not None else set()
+    for site, look in sorted(snapshot.sites.items()):
+        streams = (look.daemon or {}).get("streams")
+        for store, said in sorted(streams.items()) if isinstance(streams, dict) else ():
+            readers = said.get("readers") if isinstance(said, dict) else None
+            if store in names and isinstance(readers, list) and readers and set(readers) != wanted:
+                yield PlanFinding(
+                    severity="warning",
+                    code="stream-seals-to-others",
+                    summary="a log stream seals to recipients that the documents name no more",
+                    detail=f"{store}: the daemon of {site} was told of them by an earlier plan",
+                    hint="apply 'aegis plan' as well: that declares the stream anew and wraps what came meanwhile",
+                    subject=store,
+                )
 
 
 def _site(documents: Documents, snapshot: Snapshot, one: Apart) -> str:

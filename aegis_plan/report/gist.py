@@ -103,6 +103,8 @@ def title(plan: Plan) -> str:
         return "Plan to publish the documents"
     if plan.intent.kind == "backup":
         return f"Plan to back up {names}"
+    if plan.intent.kind == "escrow":
+        return "Plan to put secrets away"
     if plan.intent.kind in UPKEEP:
         return f"Plan to {UPKEEP[plan.intent.kind]} of {names or plan.system}"
     if plan.intent.kind == "rewrap":

@@ -24,6 +24,7 @@ from aegis_plan.sealing.canonical import digest as digest_of
 from aegis_plan.sealing.canonical import parse
 from aegis_plan.sealing.letters import unseal
 from aegis_plan.sealing.signatures import disclose, enclose
+from aegis_plan.sealing.vouchers import endorsed
 
 PART = "publication"
 _LARGEST = 16 << 20
@@ -53,6 +54,8 @@ class Published:
     """Publications that nobody who is trusted signed, newest first; not believed, only shown."""
     behind: tuple[str, ...] = ()
     """Repositories that were looked at and do not hold the newest."""
+    last: int = 0
+    """The highest number that is there, believed or not: the next publication comes after it."""
 
 
 def find(
@@ -60,16 +63,18 @@ def find(
     repositories: Mapping[str, Repository | AegisError],
     trusted: Iterable[str],
     *,
+    former: Iterable[str] = (),
     seen: Sequence[str] = (),
     thorough: bool = False,
 ) -> Published:
     """The newest publication that is believed: signed with a key in `trusted` (`ed25519:...`), or following such a
-    one, signed each by who may publish after the one before. `seen` are digests that this site knows.
+    one, signed each by who may publish after the one before. `former` keys count while nobody in `trusted` has
+    published yet. `seen` are digests that this site knows.
 
     `thorough` reads all of them, for who trusts keys that may have been replaced since: a key that a believed
     publication no longer lists signs none after it. Never raises for what cannot be reached or is wrong: that is part
     of the answer."""
-    return _Look(system, repositories).found(tuple(trusted), seen, thorough)
+    return _Look(system, repositories).found(tuple(trusted), tuple(former), seen, thorough)
 
 
 HEAD = "documents"
@@ -208,8 +213,14 @@ class _Look:
             {number for listed in self._listed.values() for key in listed if (number := self._number(key))}
         )
 
-    def found(self, trusted: tuple[str, ...], seen: Sequence[str], thorough: bool) -> Published:
+    def found(
+        self, trusted: tuple[str, ...], former: tuple[str, ...], seen: Sequence[str], thorough: bool
+    ) -> Published:
         newest = self._thorough(trusted) if thorough else self._quick(trusted)
+        if newest is None and former:
+            self._strangers.clear()
+            self._damage.clear()
+            newest = self._thorough((*trusted, *former))
         self._predecessor(newest)
         for known in seen:
             if not self._unseen and (newest is None or not self._leads_to(newest, known)):
@@ -222,7 +233,9 @@ class _Look:
         believed = newest.publication.number if newest is not None else 0
         strangers = sorted((one for one in self._strangers if one.number > believed), key=lambda one: -one.number)
         behind = tuple(name for name in self._open if newest is not None and name not in newest.holders)
-        return Published(newest, tuple(self._damage), self._unseen, tuple(strangers), behind)
+        return Published(
+            newest, tuple(self._damage), self._unseen, tuple(strangers), behind, max(self._numbers, default=0)
+        )
 
     def all(self) -> list[Publication]:
         found = []
@@ -270,14 +283,16 @@ class _Look:
                 for name in names:
                     self._note(name, key, "unreadable-record", str(error))
                 continue
-            if (publication.system, publication.number) != (self._system, number) or not signed_by(data, trusted):
+            allowed = (*trusted, *endorsed(publication.vouchers, trusted))
+            if (publication.system, publication.number) != (self._system, number) or not signed_by(data, allowed):
                 self._strangers.append(publication)
                 for name in names:
                     self._note(name, key, "unknown-signer", f"publication {number} is signed by nobody who is trusted")
             elif (
                 before is not None
                 and before.publication.number == number - 1
-                and (publication.previous != before.digest)
+                # Without a predecessor it begins anew: the documents no longer believe who signed the one before.
+                and publication.previous not in ("", before.digest)
             ):
                 for name in names:
                     self._note(name, key, "bad-signature", f"publication {number} does not follow the one before it")
@@ -316,7 +331,7 @@ class _Look:
 
     def _predecessor(self, newest: Found | None) -> None:
         """Notes a predecessor that is named and gone."""
-        if newest is None or newest.publication.number == 1:
+        if newest is None or newest.publication.previous == "":
             return
         if newest.publication.number - 1 not in self._numbers and not self._unseen:
             key = keys.publication(self._system, newest.publication.number - 1)

@@ -65,9 +65,11 @@ def _why(error: AegisError | Refused) -> str:
 
 
 def _until(bucket: Any, full: str, version: str) -> datetime | None:
+    asked = {"Bucket": bucket.bucket, "Key": full, "VersionId": version}
     with contextlib.suppress(Exception):  # a service without Object Lock, or no permission to ask
         with bucket.mapped("look at a version"):
-            found = bucket.client.head_object(Bucket=bucket.bucket, Key=full, VersionId=version)
-        until = found.get("ObjectLockRetainUntilDate")
-        return until if isinstance(until, datetime) else None
+            found = bucket.client.head_object(**asked).get("ObjectLockRetainUntilDate")
+            # VersityGW says it only where it is asked for it alone.
+            found = found or bucket.client.get_object_retention(**asked)["Retention"]["RetainUntilDate"]
+        return found if isinstance(found, datetime) else None
     return None

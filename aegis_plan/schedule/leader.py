@@ -62,7 +62,7 @@ class Leader:
             self._until = now + ttl.total_seconds()
             self.why = ""
         except LockedError as error:
-            self._held, self.why = None, error.detail
+            self._held, self.why = None, self._who() or error.summary
         except AegisError as error:
             # What is held stays held until it runs out. A repository that failed is opened anew.
             self.why = f"{error.summary}: {error.detail}"
@@ -82,6 +82,14 @@ class Leader:
                 self.why = error.summary  # it runs out by itself
         self._held = None
         self._drop()
+
+    def _who(self) -> str:
+        """Who leads, in words that stay the same while it does."""
+        try:
+            found = lease.read(self._authority, self._key) if self._authority is not None else None
+        except AegisError:
+            return ""
+        return f"{found[0].owner} on {found[0].host} leads, epoch {found[0].epoch}" if found is not None else ""
 
     def _drop(self) -> None:
         if self._authority is not None:

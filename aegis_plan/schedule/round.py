@@ -35,8 +35,8 @@ class Starter(Protocol):
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A round that could not even begin."""
+class Over:
+    """A round that was over when it was asked about, such as one that could not begin."""
 
     end: Ended
 

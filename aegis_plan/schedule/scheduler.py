@@ -5,7 +5,7 @@ trying at once again what failed. It touches no store and no server by itself.""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -55,11 +55,13 @@ class Scheduler:
         start: Starter,
         clock: Clock,
         tell: Tell,
+        unfinished: Callable[[], Collection[Unit]] = tuple,
     ) -> None:
         """`documents` reads those in force and `look` the catalogs of stores; both may raise, and then what was known
-        before stays."""
+        before stays. `unfinished` names what runs that were killed on this host were for: one is begun that goes on
+        with them, also where nothing is due."""
         self._read, self._look, self._leader = documents, look, leader
-        self._start, self._clock, self._tell = start, clock, tell
+        self._start, self._clock, self._tell, self._unfinished = start, clock, tell, unfinished
         self._documents: Documents | None = None
         self._looked: datetime | None = None
         self._watched: dict[Unit, _Watch] = {}
@@ -166,6 +168,9 @@ class Scheduler:
         one.wake = min(nexts, default=now + LOOK)
         pending = [each for each in due(one.standings, unit) if self._unhandled(each, one, now)]
         if not pending:
+            if unit in self._unfinished() and self._leader.leads:
+                self._tell("unfinished", f"{'/'.join(unit)}: a run was killed", store=unit[0], aspect=unit[1])
+                one.begun_for, one.round = one.handled, self._start(unit)
             return
         begins = min(_begins(documents, each, now) for each in pending)
         if begins > now:

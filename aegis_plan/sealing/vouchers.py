@@ -32,16 +32,30 @@ def vouch(identity: str, signer: str) -> str:
     return f"{signer} {public_signer(key)} {sign_bytes(_message(signer), key)}"
 
 
-def vouched(vouchers: Iterable[str], identities: Sequence[str]) -> dict[str, str]:
-    """The signers that one of the identities vouched for, each with its voucher. Everything else is passed over."""
-    mine = {public_signer(_key(identity)) for identity in identities if identity.startswith("AGE-SECRET-KEY-")}
-    found: dict[str, str] = {}
+def endorse(signing: bytes, signer: str) -> str:
+    """The same by the signing key that the signer takes the place of: who believes the old one believes the new one."""
+    return f"{signer} {public_signer(signing)} {sign_bytes(_message(signer), signing)}"
+
+
+def vouched(vouchers: Iterable[str], identities: Sequence[str]) -> tuple[str, ...]:
+    """The signers that one of the identities vouched for."""
+    return _by(vouchers, {public_signer(_key(one)) for one in identities if one.startswith("AGE-SECRET-KEY-")})
+
+
+def endorsed(vouchers: Iterable[str], trusted: Iterable[str]) -> tuple[str, ...]:
+    """The signers whom one of the trusted signers endorsed."""
+    return _by(vouchers, set(trusted))
+
+
+def _by(vouchers: Iterable[str], publics: set[str]) -> tuple[str, ...]:
+    """Everything else is passed over."""
+    found = []
     for voucher in vouchers:
         signer, _, rest = voucher.partition(" ")
         public, _, signature = rest.partition(" ")
         try:
-            if public in mine and verify_bytes(_message(signer), signature, public):
-                found[signer] = voucher
+            if public in publics and verify_bytes(_message(signer), signature, public):
+                found.append(signer)
         except AegisError:
             continue
-    return found
+    return tuple(dict.fromkeys(found))

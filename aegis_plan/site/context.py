@@ -79,6 +79,10 @@ class _ByName(Mapping[str, Repository]):
     def __getitem__(self, name: str) -> Repository:
         return self._opened.get(name, self._declared[name])
 
+    def __contains__(self, name: object) -> bool:
+        # The mapping's own asks for the repository, and one whose secrets are unknown here raised what nobody expected.
+        return name in self._declared
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._declared)
 

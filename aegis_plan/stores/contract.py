@@ -202,11 +202,16 @@ class Checked:
     """Bytes of data, of which a full is made."""
 
 
+class StartAgain(Exception):
+    """Raised by `Source.archives` when what was read so far is of no use: it goes, and they are asked for anew."""
+
+
 class Source(Protocol):
     """One backup being taken: named archives, one after the other, each a stream of bytes."""
 
     def archives(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """Name and bytes of each object; an object's bytes are consumed before the next is asked for."""
+        """Name and bytes of each object; an object's bytes are consumed before the next is asked for. Raises
+        StartAgain, and ends to do so by itself."""
 
     @property
     def method(self) -> Literal["full", "incremental"]:

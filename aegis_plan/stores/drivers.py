@@ -17,14 +17,10 @@ def driver(engine: str) -> Driver:
         from aegis_plan.stores.milvus.driver import DRIVER as MILVUS
 
         return MILVUS
-    if engine in ENGINES:
-        raise AegisError(
-            "engine-not-built",
-            "this version cannot act on this kind of store",
-            f"documents may declare stores of '{engine}' in full; nothing looks at them, backs them up "
-            "or restores them yet",
-            "protect it by other means until then; such a store counts as unprotected",
-        )
+    if engine == "neo4j":
+        from aegis_plan.stores.neo4j.driver import DRIVER as NEO4J
+
+        return NEO4J
     raise AegisError(
         "engine-unknown",
         "no such engine",

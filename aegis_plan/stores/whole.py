@@ -12,9 +12,11 @@ from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.living import living
 from aegis_plan.catalog.record import SetRecord
 from aegis_plan.documents.scalars import span
+from aegis_plan.observe.snapshot import store_facts
 from aegis_plan.plan.plan import PlanFinding
-from aegis_plan.plan.step import Estimate, Step, measured, new_step
+from aegis_plan.plan.step import Estimate, Fact, Step, measured, new_step
 from aegis_plan.stores.contract import Ask, Exposure, Recipe, RecoveryPoint, Target, Window
+from aegis_plan.stores.specs import spec
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Draft:
 
     ask: Ask
     member: str
+    beside: bool = False
+    """Whether it touches no server, and so needs neither its lock nor a lease."""
     steps: list[Step] = field(default_factory=list)
 
     def add(self, action: str, name: str, title: str, reason: str, **fields: Any) -> str:
@@ -37,16 +41,58 @@ class Draft:
             "tier": ask.tier,
             "phase": "data",
             "subject": ask.name,
-            "resource": f"{ask.name}/data",
-            "lease": f"{ask.name}/data",
+            "resource": f"{ask.name}/beside" if self.beside else f"{ask.name}/data",
+            "lease": "" if self.beside else f"{ask.name}/data",
             "declared": (f"stores/{ask.name}", *(f"repositories/{name}" for name in used), "sites/*"),
             "needs": (self.steps[-1].id,) if self.steps else (),
             "estimate": estimate(ask, action),
-            "built": False,
+            "built": spec(ask.store.engine).built,
         }
         given = {"params": {"store": ask.name, "member": self.member, **fields.pop("params", {})}}
         self.steps.append(new_step(action, **{**known, **given, **fields}))
         return self.steps[-1].id
+
+    def fact(self, name: str, **more: Any) -> Fact:
+        """A fact of the store as it is now, by the end of its name: `lineage`, `<member>/state`."""
+        return Fact(
+            name=f"{self.ask.name}/{name}", value=store_facts(self.ask.look).get(f"{self.ask.name}/{name}"), **more
+        )
+
+
+def back_up(draft: Draft, title: str, reason: str, lineage: Any, **fields: Any) -> str:
+    """A full backup of the draft's member; `lineage` is its history, or the step's output that tells it."""
+    known: dict[str, Any] = {"phase": "protect", "changes": (f"{draft.ask.name}/newest-set",)}
+    if isinstance(lineage, str):
+        known["facts"] = (draft.fact("lineage"),)
+    params = {"method": "full", "lineage": lineage}
+    return draft.add("backup", "backup", title, reason, params=params, **{**known, **fields})
+
+
+def unreachable(ask: Ask, member: str) -> PlanFinding:
+    """The server that is to be read does not answer."""
+    seen = ask.look.member(member)
+    saw = f"{member} is {seen.state}: {seen.reason}" if seen is not None else f"{member} was not looked at"
+    return problem(
+        ask,
+        "error",
+        "member-unreachable",
+        "the server to back up cannot be reached",
+        f"{ask.name}: {saw}",
+        "check its connection and whether it runs; where it is lost, plan a recovery with 'aegis plan --scenario NAME'",
+    )
+
+
+def no_place(ask: Ask) -> Recipe:
+    """No member is left that could take a restore."""
+    lost = problem(
+        ask,
+        "error",
+        "no-place",
+        "no server is left to take the restore",
+        f"every member of {ask.name} that may take it is at a site that is down",
+        "declare a member at another site",
+    )
+    return Recipe(findings=(lost,))
 
 
 def estimate(ask: Ask, action: str) -> Estimate:

@@ -65,7 +65,7 @@ def two_stores() -> tuple[Documents, Snapshot]:
     plain = documents().model_dump(mode="json")
     plain["stores"]["graph-db"] = {
         "engine": "neo4j",
-        "members": {"g1": {"site": "seoul", "connection": "${env:G}", "server": {}}},
+        "members": {"g1": {"site": "seoul", "connection": "${env:G}", "server": {"home": "/srv/graph"}}},
         "backup": {"repositories": ["here"], "full": {"schedule": "0 2 * * 0"}},
     }
     plain["scenarios"]["db-lost"]["affects"] = {"stores": ["policy-db", "graph-db"]}

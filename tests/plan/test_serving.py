@@ -6,14 +6,14 @@ from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.planfile import read, write
 from aegis_plan.plan.recover import plan_recovery
 from aegis_plan.plan.serving import serving_of
-from tests.plan.test_engines_not_built import both
 from tests.plan.test_strategies import QUIET, declared, plan, replica
+from tests.plan.test_whole_stores import three
 from tests.plan.world import documents, member, snapshot
 
 
 def restored(**asked: str) -> Plan:
     intent = Intent(kind="recover", scenario="db-lost", to="latest", **asked)
-    return plan_recovery(both(), snapshot(QUIET, member("stopped")), intent, "d", "t")
+    return plan_recovery(three(), snapshot(QUIET, member("stopped")), intent, "d", "t")
 
 
 def kinds(made: Plan) -> dict[str, str]:
@@ -22,8 +22,8 @@ def kinds(made: Plan) -> dict[str, str]:
 
 
 def test_each_engine_says_after_which_step_its_store_serves() -> None:
-    assert kinds(restored()) == {"policy-db": "accept", "graph": "compare"}
-    assert kinds(restored(beside="/srv/beside")) == {"policy-db": "replay", "graph": "stage"}
+    assert kinds(restored()) == {"policy-db": "accept", "graph": "accept"}
+    assert kinds(restored(beside="/srv/beside")) == {"policy-db": "replay", "graph": "load"}
     over = plan(declared("failover"), member("unreachable"), replica())
     assert kinds(over) == {"policy-db": "repoint"}
 

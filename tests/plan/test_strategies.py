@@ -12,7 +12,7 @@ from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.preflight import judged, wanted
 from aegis_plan.plan.recover import plan_recovery
 from aegis_plan.plan.what_if import what_if_down
-from tests.plan.test_engines_not_built import GRAPH
+from tests.neo4j.test_plans import GRAPH
 from tests.plan.world import a_range, a_set, at, documents, member, shelf, snapshot
 
 FULL = a_set("F1", 0, 0x1000, 0x2000)
@@ -230,7 +230,7 @@ def test_a_store_without_replicas_is_restored_where_failover_was_asked_for() -> 
     plain["stores"]["graph"] = GRAPH
     plain["scenarios"]["db-lost"]["affects"] = {"stores": ["policy-db", "graph"]}
     made = plan(Documents.model_validate(plain), lost(), replica())
-    assert actions(made, "graph")[:2] == ["stage", "stop-server"]
+    assert actions(made, "graph")[:2] == ["stage", "load"]
     assert "failover-restores" in codes(made)
     plain["scenarios"]["db-lost"]["strategy"] = "auto"
     assert "failover-restores" not in codes(plan(Documents.model_validate(plain), lost(), replica()))

@@ -4,15 +4,13 @@ loses nothing and doubles nothing."""
 from __future__ import annotations
 
 import json
-import re
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -72,6 +70,9 @@ channels:
   dead: {url: "${env:DEAD}"}
 """
     with world(extra=extra) as found:
+        path = found.plans / "aegis.yaml"
+        sites = "  busan: {role: standby, reach: {ssh: aegis@busan-ops}}\nservices:"
+        path.write_text(path.read_text().replace("services:", sites, 1))
         found.environment |= {
             "DEAD_MAN": f"http://127.0.0.1:{heard.port}/alive/canary-dead-man",
             "OPS": f"json://127.0.0.1:{heard.port}/ops/canary-channel",
@@ -98,26 +99,20 @@ def sets(made: World) -> list[str]:
     return sorted(path.name for path in made.repository("seoul").glob("v1/aegis/stores/policy-db/*/sets/*"))
 
 
-def reschedule(made: World, full: str) -> None:
-    path = made.plans / "aegis.yaml"
-    changed, count = re.subn(r'full: \{schedule: "[^"]*"', f'full: {{schedule: "{full}"', path.read_text())
-    assert count == 1
-    path.write_text(changed)
-
-
-def just_passed() -> str:
-    """A schedule whose moment passes while nobody looks: the minute that has begun, every day."""
-    moment = datetime.now(ZoneInfo("Asia/Seoul"))
-    return f"{moment.minute} {moment.hour} * * *"
+def forget(made: World) -> None:
+    """All backups are lost, and nobody remembers them: a full is due from this moment on."""
+    for name in ("seoul", "busan"):
+        shutil.rmtree(made.repository(name) / "v1" / "aegis" / "stores" / "policy-db")
+    shutil.rmtree(made.site / "heads")
 
 
 class Scheduler:
     """`aegis schedule run` of one world."""
 
-    def __init__(self, made: World, site: str = "seoul") -> None:
+    def __init__(self, made: World, site: str = "seoul", env: dict[str, str] | None = None) -> None:
         self.made = made
         self.events: list[dict[str, Any]] = []
-        self.process = made.start("schedule", "run", "--site", site, "--json", "--working-copy")
+        self.process = made.start("schedule", "run", "--site", site, "--json", "--working-copy", env=env)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -167,3 +162,104 @@ def test_what_was_never_done_is_done_and_put_down(made: World, heard: Listener) 
     assert heard.bodies("/alive")
     assert made.ok("backup", "--due").out.endswith("Nothing is due.\n")
     assert len(sets(made)) == 1
+
+
+def test_a_failure_is_told_once_and_so_is_its_end(made: World, heard: Listener) -> None:
+    forget(made)
+    made.server.stop()
+    try:
+        for _ in range(2):
+            assert made.aegis("backup", "policy-db", "--due", "--aspect", "data").code == 1
+    finally:
+        made.server.start()
+    told = heard.bodies("/ops")
+    assert len(told) == 1
+    assert "failed" in told[0]
+    assert "policy-db" in told[0]
+    made.ok("backup", "policy-db", "--due", "--aspect", "data")
+    told = heard.bodies("/ops")
+    assert len(told) == 2
+    assert "works again" in told[1]
+    assert len(sets(made)) == 1
+    failed = [one for one in records(made) if one["verdict"] == "failed"]
+    assert [one["code"] for one in failed] == ["no-primary"] * 2
+    # The channel that nobody answers changed nothing, and is told.
+    dead = [notice for notice in failed[0]["notices"] if notice["to"] == "dead"]
+    assert dead
+    assert not dead[0]["ok"]
+    everything = "".join(made.outputs) + "".join(told) + json.dumps(records(made))
+    for secret in ("canary-channel", "canary-dead-channel", "canary-dead-man"):
+        assert secret not in everything
+
+
+def test_a_standby_takes_over_from_a_killed_leader(made: World) -> None:
+    with scheduler(made, "seoul") as leader:
+        until(lambda: "leading" in leader.kinds(), lambda: leader.events)
+        with scheduler(made, "busan") as standby:
+            until(lambda: "standing-by" in standby.kinds(), lambda: standby.events)
+            assert "leading" not in standby.kinds()
+            leader.end(signal.SIGKILL)
+            until(lambda: "leading" in standby.kinds(), lambda: standby.events)
+            first, second = (
+                next(event["epoch"] for event in one.events if event["type"] == "leading") for one in (leader, standby)
+            )
+            assert second > first
+            # One that ends by TERM lets go, and the next one leads before the lease could have run out.
+            assert standby.end() == 0
+    with scheduler(made, "seoul") as third:
+        until(lambda: "leading" in third.kinds(), lambda: third.events)
+        assert third.end() == 0
+
+
+def test_a_killed_scheduler_and_its_run_lose_and_double_nothing(made: World) -> None:
+    forget(made)
+    rows = made.rows()
+    # The child dies at an early entry of its journal, by the hook of the crash tests, and takes no other with it.
+    running = Scheduler(made, env={"AEGIS_KILL_AT": "7"})
+    try:
+        until(lambda: any(one["verdict"] == "failed" for one in ended(running)), lambda: running.events)
+    finally:
+        running.end(signal.SIGKILL)
+    killed = {path.name.removesuffix(".open") for path in (made.site / "schedule").glob("*.open")}
+    with scheduler(made) as second:
+        until(lambda: any(one["verdict"] in ("done", "nothing") for one in ended(second)), lambda: second.events)
+        assert second.end() == 0
+    assert len(sets(made)) == 1
+    assert killed & {run for one in records(made) for run in one["unfinished"]}
+    assert not any(one["due"] for one in jobs(made).values())
+    assert not list((made.site / "schedule").glob("*.open"))
+    assert made.rows() == rows
+
+
+def test_a_repository_that_is_away_is_caught_up(made: World) -> None:
+    forget(made)
+    place = made.repository("busan")
+    away = place.rename(place.with_name("busan away"))
+    try:
+        made.aegis("backup", "policy-db", "--due", "--aspect", "data")
+        there = records(made)[-1]
+        assert there["verdict"] == "degraded"
+    finally:
+        away.rename(place)
+    made.ok("backup", "--due")
+    for name in ("seoul", "busan"):
+        assert list(made.repository(name).glob(f"v1/aegis/_system/schedule/*/{there['id']}.json")), name
+    assert not list((made.site / "schedule" / "records").glob("*.json"))
+
+
+def test_a_forged_record_is_not_believed(made: World) -> None:
+    folder = next(made.repository("busan").glob("v1/aegis/_system/schedule/*"))
+    genuine = sorted(folder.glob("*.json"))[0]
+    data = json.loads(genuine.read_text())
+    data["schedule"]["verdict"] = "done"
+    data["schedule"]["id"] = "20990101T000000Z-abcdef"
+    forged = folder / "20990101T000000Z-abcdef.json"
+    forged.write_text(json.dumps(data))
+    try:
+        ran = made.aegis("schedule", "history", "--json")
+        assert ran.code == 1
+        found = json.loads(ran.out)
+        assert len(found["wrong"]) == 1
+        assert "20990101T000000Z-abcdef" not in {one["id"] for one in found["records"]}
+    finally:
+        forged.unlink()

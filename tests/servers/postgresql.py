@@ -186,7 +186,8 @@ class Server:
 
     def dsn(self, database: str = "postgres") -> str:
         """Over loopback, without the password."""
-        return f"host=127.0.0.1 port={self.port} user=aegis dbname={database}"
+        name = database if database.isidentifier() else f"'{database}'"
+        return f"host=127.0.0.1 port={self.port} user=aegis dbname={name}"
 
     def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
         options.setdefault("autocommit", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from pathlib import Path
 from typing import Any
 
 from tests.servers.postgresql import Server, free_port
@@ -12,11 +13,17 @@ from tests.thread.world import World
 _numbers = itertools.count(1)
 
 
-def rows_beside(world: World, *words: str, query: str = "SELECT id, body FROM policies ORDER BY id") -> list[Any]:
-    """Restores beside, with further options, and reads from what came."""
+def rows_beside(
+    world: World,
+    *words: str,
+    query: str = "SELECT id, body FROM policies ORDER BY id",
+    binaries: Path | None = None,
+) -> list[Any]:
+    """Restores beside, with further options, and reads from what came. `binaries` are those that run it, where they are
+    others than the server's."""
     folder = world.folder.parent / f"beside {next(_numbers)}"
     folder.mkdir()
-    server = Server(folder, world.server.binaries, world.server.user, port=free_port())
+    server = Server(folder, binaries or world.server.binaries, world.server.user, port=free_port())
     if server.user:
         shutil.chown(folder, server.user)
     world.ok("restore", "policy-db", "--beside", str(server.data), "-y", *words)

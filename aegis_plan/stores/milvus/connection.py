@@ -94,6 +94,9 @@ class Connection:
         import time
 
         built = message(request, **fields)
+        if "db_name" in built.DESCRIPTOR.fields_by_name and not built.db_name:
+            # Servers before 2.4 take the database from the header for some requests only.
+            built.db_name = self.database
         for number in range(_TRIES):
             self.check()
             answer = self._send(method, built, seconds)

@@ -19,7 +19,7 @@ from aegis_plan.stores.milvus.collection import Collection, describe, names
 from aegis_plan.stores.milvus.connection import RefusedError, connect
 from aegis_plan.stores.milvus.lineage import lineage_of
 from aegis_plan.stores.milvus.model import BackupParams, Server
-from aegis_plan.stores.milvus.paging import Reader, count
+from aegis_plan.stores.milvus.paging import Reader, count, fresh
 from aegis_plan.stores.milvus.reading import Opened, open_to_read, put_back, put_back_earlier
 from aegis_plan.stores.milvus.rows import end, frame, head
 from aegis_plan.stores.milvus.staged import ours
@@ -88,7 +88,7 @@ class Source:
         opened = open_to_read(self._context, self._server, collection)
         self._opened.append(opened)
         reader = Reader(self._server, collection)
-        before = count(self._server, collection.name)
+        before = count(self._server, collection.name, reader.moment)
         parts: list[str | None] = [None] if collection.by_partition_key else list(collection.partitions)
         each = [0] * len(parts)
         yield head()
@@ -97,7 +97,7 @@ class Source:
                 each[at] += page.rows
                 yield frame(at, page.rows, page.fields)
         yield end(sum(each))
-        after = count(self._server, collection.name)
+        after = count(self._server, collection.name, fresh(self._server))
         still = self._still(collection)
         self._settle(opened)
         self._rows += sum(each)

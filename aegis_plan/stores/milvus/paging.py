@@ -6,7 +6,6 @@ the key '' and falls back on the clock of this host. A page that is out of order
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +19,10 @@ BYTES = 4 << 20
 MOST_ROWS = 16_384
 """More rows no server gives at once."""
 FIRST_ROWS = 64
-_STRONG = 0
+_STRONG, _CUSTOMIZED = 0, 4
 _TOO_LARGE = ("larger than max", "maxOutputSize", "exceeds", "RESOURCE_EXHAUSTED", "Received message")
 _LOWEST = -(2**63)
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class Page:
 
 
 def literal(key: int | str) -> str:
-    """A key as an expression of Milvus has it."""
-    return json.dumps(key, ensure_ascii=False) if isinstance(key, str) else str(key)
+    """A key as an expression of Milvus has it: only these have to be written otherwise, and Milvus Lite knows few
+    other ways of writing them."""
+    return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(key)
 
 
 def after(name: str, key: int | str | None) -> str:
@@ -64,13 +65,26 @@ def page_of(rows: int) -> dict[str, str]:
     return {"limit": str(rows), "iterator": "True", "reduce_stop_for_best": "True"}
 
 
+def fresh(server: Connection) -> dict[str, Any]:
+    """What lets a query see all that was written until now, by the server's own clock: waiting for that moment once is
+    enough for all pages after it. A server that does not tell its time is asked for the newest each time."""
+    try:
+        return {
+            "consistency_level": _CUSTOMIZED,
+            "guarantee_timestamp": server.call("AllocTimestamp", "AllocTimestampRequest").timestamp,
+        }
+    except RefusedError:
+        return {"consistency_level": _STRONG}
+
+
 class Reader:
-    """Reads one collection. `pinned` is the server's timestamp that all pages share, 0 where it gives none."""
+    """Reads one collection. `pinned` is the timestamp that the server says all pages share, 0 where it says none."""
 
     def __init__(self, server: Connection, collection: Collection, names: list[str] | None = None) -> None:
         self.server, self.collection = server, collection
         self.names = names if names is not None else collection.readable
         self.pinned = 0
+        self.moment = fresh(server)
         self._rows = FIRST_ROWS
 
     def pages(self, partition: str | None) -> Iterator[Page]:
@@ -96,6 +110,7 @@ class Reader:
                 continue
             if found.session_ts and not self.pinned:
                 self.pinned = found.session_ts
+                self.moment = {"consistency_level": _STRONG, "guarantee_timestamp": self.pinned}
             keys = keys_of(self.collection, found.fields_data)
             size = found.ByteSize()
             if len(keys):
@@ -111,9 +126,8 @@ class Reader:
             expr=expression,
             output_fields=self.names,
             partition_names=[partition] if partition is not None else [],
-            consistency_level=_STRONG,
-            guarantee_timestamp=self.pinned,
             query_params=pairs(page_of(limit)),
+            **self.moment,
         )
 
     def _in_order(self, last: int | str | None, keys: Any) -> None:
@@ -129,7 +143,7 @@ class Reader:
             before = key
 
 
-def count(server: Connection, name: str) -> int:
+def count(server: Connection, name: str, moment: dict[str, Any]) -> int:
     """How many rows the server counts; equal keys count as often as they are there."""
     found = server.call(
         "Query",
@@ -137,6 +151,6 @@ def count(server: Connection, name: str) -> int:
         collection_name=name,
         expr="",
         output_fields=["count(*)"],
-        consistency_level=_STRONG,
+        **moment,
     )
     return int(found.fields_data[0].scalars.long_data.data[0])

@@ -16,11 +16,11 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.catalog.record import SetRecord
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.stores.fetcher import Fetcher, archives
 from aegis_plan.stores.milvus import staged
 from aegis_plan.stores.milvus.export import FORMAT, SCHEMA
 from aegis_plan.stores.milvus.model import StageParams
 from aegis_plan.stores.milvus.rows import frames
-from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 
 
 class Stage:

@@ -13,13 +13,11 @@ from aegis_plan.stores.neo4j import check
 
 
 class Neo4jSpec:
-    """The pure half of the Neo4j driver, whose acting half does not exist yet."""
+    """The pure half of the Neo4j driver."""
 
     engine = "neo4j"
-    modes = Modes(
-        incremental=False, log=False, consistency="fuzzy", restore_stops_server=True, selections=("database", "label")
-    )
-    built = False
+    modes = Modes(incremental=False, log=False, consistency="exact", restore_stops_server=True)
+    built = True
 
     def check(self, name: str, store: Store) -> Sequence[tuple[tuple[str | int, ...], str, str]]:
         return tuple(check.problems(store))

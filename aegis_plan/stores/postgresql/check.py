@@ -62,6 +62,13 @@ def _server(member: str, fields: dict[str, object]) -> Iterator[Problem]:
                 "not an absolute path",
                 "a restore runs on that host; begin with /",
             )
+    for major, folder in server.other_binaries.items():
+        if not major.isdigit() or not folder.startswith("/"):
+            yield (
+                ("members", member, "server", "other_binaries", major),
+                "not a major version with an absolute path",
+                'write it as {"15": /usr/lib/postgresql/15/bin}',
+            )
     yield from control_problem(member, server.control, "pg_ctl")
 
 

@@ -137,8 +137,8 @@ def _place(server: Server) -> dict[str, Any]:
     # Where data would be staged: on a mount point within it, else beside it.
     seen["free_bytes"] = shutil.disk_usage(folder if seen["mount_point"] else parent).free
     with contextlib.suppress(AegisError, IndexError, ValueError):
-        _, said, _ = execute([f"{server.binaries}/postgres", "--version"], timeout=2.0)
-        seen["binaries_version"] = int(re.findall(r"\d+", said)[0]) * 10000
+        seen["binaries_version"] = _major(server.binaries) * 10000
+    seen["other_binaries"] = tuple(major for major, path in server.other_binaries.items() if _is(path, major))
     if "binaries_version" not in seen and not parent.samefile(folder.parent if folder.parent.exists() else "/"):
         return {**seen, "data_directory": "elsewhere"}
     staged = Place(member="", binaries=server.binaries, data_directory=server.data_directory)
@@ -180,6 +180,17 @@ def _place(server: Server) -> dict[str, Any]:
     )
     seen.update(_log(folder / "pg_wal", seen["timeline"], control.segment_size))
     return seen
+
+
+def _major(folder: str) -> int:
+    _, said, _ = execute([f"{folder}/postgres", "--version"], timeout=2.0)
+    return int(re.findall(r"\d+", said)[0])
+
+
+def _is(folder: str, major: str) -> bool:
+    with contextlib.suppress(AegisError, IndexError, ValueError):
+        return str(_major(folder)) == major
+    return False
 
 
 def _beside(folder: Path) -> Beside:

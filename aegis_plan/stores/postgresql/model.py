@@ -28,6 +28,9 @@ class Server(Section):
     """Where its data lies on its host."""
     binaries: str
     """Folder of `postgres`, `pg_ctl`, `pg_controldata` of the same major version."""
+    other_binaries: dict[str, str] = Field(default_factory=dict)
+    """The same of other major versions, `{"15": /usr/lib/postgresql/15/bin}`: what was backed up before an upgrade is
+    restored beside with them."""
     run_as: str | None = None
     """The user of the host as whom it runs."""
     control: str | Control = "pg_ctl"
@@ -109,6 +112,8 @@ class Look(Frozen):
     mount_point: bool | None = None
     binaries_version: int | None = None
     """Major version of the binaries, times 10,000."""
+    other_binaries: tuple[str, ...] = ()
+    """Other major versions whose binaries are there."""
     host: str | None = None
     beside: dict[str, Beside] = Field(default_factory=dict)
     """By path: the folder that was named, and one of the store's name in it. Empty where none was."""

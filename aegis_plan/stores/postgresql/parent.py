@@ -13,7 +13,7 @@ from aegis_plan.repositories import keys
 from aegis_plan.repositories.datakeys import load_key
 from aegis_plan.repositories.reader import open_object, read_object
 from aegis_plan.repositories.records import find
-from aegis_plan.stores.postgresql.fetcher import archives
+from aegis_plan.stores.fetcher import archives
 from aegis_plan.stores.postgresql.model import BackupParams
 from aegis_plan.stores.postgresql.pages import NAME, Pages, read_pages
 

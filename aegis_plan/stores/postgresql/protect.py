@@ -19,6 +19,7 @@ from aegis_plan.stores.postgresql.facts import (
     problem,
     sent_along,
 )
+from aegis_plan.stores.postgresql.lineages import told
 from aegis_plan.stores.postgresql.log_steps import end_stream, log_step, log_steps, slot_step
 from aegis_plan.stores.postgresql.model import FIRST_INCREMENTAL, BackupParams
 
@@ -39,7 +40,6 @@ def protect(ask: Ask) -> Recipe:
         )
         return Recipe(findings=(note,))
     draft = Draft(ask, ask.store.backup, archive(ask.look.shelf), store_facts(ask.look), ask.stream)
-    _catalog(draft)
     server = server_to_read(draft)
     if server is None or not fit_to_back_up(draft, server):
         return draft.recipe()
@@ -51,6 +51,7 @@ def protect(ask: Ask) -> Recipe:
             f"{ask.name}: {lacking}; all of it is sent, and only the pages that changed are stored",
             "'aegis help postgresql' says what an incremental of the server's own needs",
         )
+    draft.findings.extend(told(draft, server))
     one = draft.lineages.get(server.lineage or "")
     chain = one.newest if one is not None else None
     logged = draft.backup.log is not None
@@ -102,36 +103,6 @@ def backup(ask: Ask, method: Literal["full", "incremental", "log"]) -> Recipe:
         else:
             _backup_step(draft, server, "incremental", "asked for", chain.last)
     return draft.recipe()
-
-
-def _catalog(draft: Draft) -> None:
-    """Findings about what the repositories hold."""
-    for holding in draft.ask.look.shelf.holdings:
-        if not holding.reachable:
-            draft.find(
-                "warning",
-                "repository-unreachable",
-                "a repository cannot be reached",
-                f"{holding.repository}: {holding.reason}",
-                "copies there are missing from this plan; look again when it is back",
-            )
-        for damage in holding.damage[:20]:
-            severity = "breach" if damage.kind in ("unknown-signer", "bad-signature", "rolled-back") else "warning"
-            draft.find(
-                severity,
-                "copy-damaged",
-                "something in a repository is not as its record says",
-                f"{holding.repository}: {damage.kind.replace('-', ' ')}: {damage.key}: {damage.detail}",
-                "other copies are used; find out who or what changed it",
-            )
-        if len(holding.damage) > 20:
-            draft.find(
-                "warning",
-                "copy-damaged",
-                "something in a repository is not as its record says",
-                f"{holding.repository}: {len(holding.damage) - 20} more",
-                "'aegis catalog' lists them",
-            )
 
 
 def _full(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain | None, hole: str) -> str:

@@ -15,9 +15,9 @@ from aegis_plan.actions.contract import Context, Done, Probed, work_folder
 from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.stores.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql import olddata
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql.host import check_host, free_tablespace
 from aegis_plan.stores.postgresql.model import ProveParams, StageParams
 from aegis_plan.stores.postgresql.offer import check_software

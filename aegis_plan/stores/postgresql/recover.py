@@ -70,7 +70,10 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
         target = Target()
     point = found.point
     major = int(point.lineage.rsplit("-", 1)[-1])
-    if here is not None and here.look.binaries_version is not None and here.look.binaries_version // 10_000 != major:
+    if beside is not None and here is not None and str(major) in here.look.other_binaries:
+        place = place.model_copy(update={"binaries": server.other_binaries[str(major)]})
+        choices.append(f"{ask.name}: uses the programs of PostgreSQL {major} in {place.binaries}")
+    elif here is not None and here.look.binaries_version is not None and here.look.binaries_version // 10_000 != major:
         findings.append(
             problem(
                 ask,
@@ -79,7 +82,8 @@ def recover(ask: Ask, target: Target, *, member: str | None, beside: str | None)
                 "the programs on the host are of another major version",
                 f"the backup is of PostgreSQL {major}; {server.binaries} on {name} holds "
                 f"{here.look.binaries_version // 10_000}",
-                f"install PostgreSQL {major} there and name its folder in members.{name}.server.binaries",
+                f"install PostgreSQL {major} there and name its folder in members.{name}.server.other_binaries, then "
+                "restore --beside a folder; or make it the server's own binaries",
             )
         )
     need = _need(point)

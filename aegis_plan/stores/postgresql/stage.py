@@ -17,9 +17,9 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.catalog.record import LogRecord, Record, SetRecord
 from aegis_plan.clock import stamp
 from aegis_plan.errors import DamageError
+from aegis_plan.stores.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.configuration import lead_to_itself, put_back
-from aegis_plan.stores.postgresql.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql.host import check_host, check_room, free_tablespace
 from aegis_plan.stores.postgresql.incremental import strip_label
 from aegis_plan.stores.postgresql.manifest import Checker
