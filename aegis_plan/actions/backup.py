@@ -27,8 +27,6 @@ from aegis_plan.stores.drivers import driver
 from aegis_plan.stores.retention import rules_of
 
 TOOL = "aegis-plan"
-_META = ("manifest", "pages")
-"""Objects that a backup host itself may open, for the next set builds on them."""
 _WHOLE = ("manifest", "config")
 """Objects that are too small for volumes."""
 
@@ -88,7 +86,7 @@ class Backup:
             said = source.finish()
         finally:
             source.close()
-        copies = proved(context, written, ready, 1)
+        copies = proved(context, written, ready, 1, key)
         now = context.clock.now()
         record = SetRecord(
             id=new_id(now),
@@ -150,10 +148,10 @@ class Backup:
             suffice=lambda names: not quorum.lacking(context, store, names),
         ) as writer:
             for archive, chunks in source.archives():
+                meta = keys.for_hosts(archive)
                 writer.add(
-                    archive, chunks, meta=archive in _META, volumes=archive not in _WHOLE,
-                    members=None if archive in _META else source.members,
-                )  # fmt: skip
+                    archive, chunks, meta=meta, volumes=archive not in _WHOLE, members=None if meta else source.members
+                )
             written = writer.finish()
         for repository, why in sorted(written.dropped.items()):
             missing(context, repository, why)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed, work_folder
+from aegis_plan.actions.tool_wheels import platform, version, wheels_of
 from aegis_plan.catalog.publication import Laid, Publication
 from aegis_plan.documents.bundle import pack, unpack
 from aegis_plan.documents.digest import text
@@ -22,6 +23,7 @@ from aegis_plan.repositories.heads import remember
 from aegis_plan.repositories.publications import Found, Published
 from aegis_plan.sealing.keys import public_signer
 from aegis_plan.sealing.letters import seal
+from aegis_plan.standalone.runbook import START, program, runbook, start
 from aegis_plan.stores.archive import missing, signing
 
 MADE = "publication-made"
@@ -80,7 +82,7 @@ class Publish:
 
     def _made(
         self, context: Context, sealing: Sealing, key: bytes, before: Found | None
-    ) -> tuple[Publication, bytes, dict[str, bytes]]:
+    ) -> tuple[Publication, bytes, dict[str, Path]]:
         """The publication, its bytes and those of all that it names: of an earlier attempt where they are left."""
         folder = work_folder(context) / "publication"
         for mark in reversed(context.marks):
@@ -94,13 +96,14 @@ class Publish:
             "about.json": text(
                 {"format": 1, "variables": params["variables"], "durations": params["durations"]}
             ).encode(),
+            "runbook.md": runbook(context.declared, params["number"]).encode(),
             **{f"documents/{name}": data for name, data in unpack(base64.b64decode(params["archive"])).items()},
         }
         sealed = seal(pack(inside), sealing)
         digest = hashlib.sha256(sealed).hexdigest()
         place = keys.publication_documents(system, params["number"], digest)
-        parts = {place: sealed}
-        beside = _kept(before)
+        beside, parts = _beside(context, folder, before)
+        parts[place] = _write(_part(folder, place), sealed)
         publication = Publication(
             id=f"{system}/{params['number']}",
             system=system,
@@ -109,7 +112,7 @@ class Publish:
             written=now,
             site=context.attempt.site,
             run=context.attempt.run,
-            tool=_version(),
+            tool=version(),
             revision=params["revision"],
             documents=Laid(name="documents.tar.gz.age", key=place, size=len(sealed), sha256=digest),
             signers=sealing.believed,
@@ -119,13 +122,12 @@ class Publish:
             beside=beside,
         )
         data = publications.sign(publication, key)
-        for name, content in (("publication.json", data), ("documents.age", sealed)):
-            _write(folder / name, content)
-        context.mark(MADE, digest=publications.digest(data), sealed=digest)
+        _write(folder / "publication.json", data)
+        context.mark(MADE, digest=publications.digest(data), parts={key: str(path) for key, path in parts.items()})
         return publication, data, parts
 
     def _put(
-        self, context: Context, publication: Publication, data: bytes, parts: dict[str, bytes],
+        self, context: Context, publication: Publication, data: bytes, parts: dict[str, Path],
         ready: dict[str, Repository],
     ) -> tuple[str, ...]:  # fmt: skip
         """Everything first, the manifest last, and in the authority first: who is first there has the number."""
@@ -135,8 +137,8 @@ class Publish:
             context.check()
             context.progress(f"send to {name}")
             try:
-                for key, content in parts.items():
-                    repository.put(key, content)
+                for key, path in parts.items():
+                    _send(repository, key, path)
                 _mark(repository, keys.system_mark(system), system)
                 _mark(repository, keys.repository_name(system, name), name)
                 whole[name] = repository
@@ -209,28 +211,43 @@ def _ready(context: Context) -> dict[str, Repository]:
     return found
 
 
-def _again(mark: dict[str, Any], folder: Path) -> tuple[Publication, bytes, dict[str, bytes]] | None:
+def _again(mark: dict[str, Any], folder: Path) -> tuple[Publication, bytes, dict[str, Path]] | None:
     try:
-        data, sealed = (folder / "publication.json").read_bytes(), (folder / "documents.age").read_bytes()
+        data = (folder / "publication.json").read_bytes()
         publication = publications.peek(data)
+        parts = {key: Path(path) for key, path in mark["parts"].items()}
+        named = {laid.key: laid.sha256 for laid in (publication.documents, *publication.beside)}
+        whole = all(hashlib.sha256(path.read_bytes()).hexdigest() == named.get(key) for key, path in parts.items())
     except (OSError, AegisError):
         return None
-    if publications.digest(data) != mark["digest"] or hashlib.sha256(sealed).hexdigest() != mark["sealed"]:
+    if not whole or publications.digest(data) != mark["digest"]:
         return None
-    return publication, data, {publication.documents.key: sealed}
+    return publication, data, parts
+
+
+def _part(folder: Path, key: str) -> Path:
+    return folder / hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _kept(before: Found | None) -> tuple[Laid, ...]:
     return before.publication.beside if before is not None else ()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _send(repository: Repository, key: str, path: Path) -> None:
+    """An object whose digest is in its key: what is there in its size need not be sent again."""
+    head = repository.head(key)
+    if head is None or head.size != path.stat().st_size:
+        repository.put(key, path.read_bytes())
+
+
+def _write(path: Path, data: bytes) -> Path:
     beside = path.with_suffix(".new")
     with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
+    return path
 
 
 def _mark(repository: Repository, key: str, content: str) -> None:
@@ -282,10 +299,27 @@ def _outputs(found: Found, took: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _version() -> str:
-    from importlib import metadata
+def _beside(context: Context, folder: Path, before: Found | None) -> tuple[tuple[Laid, ...], dict[str, Path]]:
+    """What lies beside the documents, with the bytes of what is new: program, page to begin with, wheels."""
+    params, system = context.attempt.params, context.declared.system.name
+    parts: dict[str, Path] = {}
 
-    return metadata.version("aegis-plan")
+    def laid(path: Path) -> Laid:
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        made = Laid(name=path.name, key=keys.beside(system, digest, path.name), size=len(data), sha256=digest)
+        parts[made.key] = path
+        return made
+
+    unseal = laid(_write(folder / "unseal.py", program()))
+    wheels = [one for one in _kept(before) if one.name.endswith(".whl")]
+    if params["wheels"] not in ("keep", "none"):
+        context.progress("pack the tool")
+        wheels = [laid(path) for path in wheels_of(params["wheels"], folder / "wheels")]
+    page = start(
+        system, params["number"], version(), {"key": unseal.key, "sha256": unseal.sha256}, len(wheels), platform()
+    )
+    return (laid(_write(folder / START, page.encode())), unseal, *wheels), parts
 
 
 ACTION = Publish()

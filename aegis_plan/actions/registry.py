@@ -26,12 +26,14 @@ _GENERAL = {
     "backup": "backup:Backup",
     "copy-set": "copy_set:CopySet",
     "clean-up": "clean_up:CleanUp",
+    "lock": "lock:Lock",
     "expire": "expire:Expire",
     "prune": "prune:Prune",
     "hold": "hold:Hold",
     "verify": "verify:Verify",
     "publish": "publish:Publish",
     "rewrap": "rewrap:Rewrap",
+    "escrow": "escrow:PutEscrow",
 }
 """Kind to module and class in this package; loaded when first used."""
 

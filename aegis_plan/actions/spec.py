@@ -42,6 +42,8 @@ _SPECS = (
     ActionSpec("publish", "publish the documents", "+", reversible=False, retries=2),
     ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
     ActionSpec("clean-up", "remove the local copy", "-", reversible=False),
+    ActionSpec("escrow", "seal secrets to the recovery recipient", "+", reversible=False, retries=2),
+    ActionSpec("lock", "lock what is kept", "~", reversible=False, retries=2),
     ActionSpec("expire", "mark what expired", "~", reversible=False, retries=2),
     ActionSpec("prune", "delete what expired", "-", reversible=False, retries=2),
     ActionSpec("hold", "hold backups, or let them go", "+", reversible=False, retries=2),

@@ -29,6 +29,7 @@ class Damage(BaseModel):
         "rolled-back",
         "wrong-digest",
         "unreadable-keys",
+        "hidden-object",
         "misplaced",
     ]
     detail: str

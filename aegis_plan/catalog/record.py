@@ -164,8 +164,19 @@ class VerificationRecord(_Record):
     run: str
 
 
+class LockRecord(_Record):
+    """Says until when a repository keeps the objects of some records from everyone who would remove them."""
+
+    kind: Literal["lock"] = "lock"
+    repository: str
+    targets: tuple[str, ...]
+    """Ids of the records."""
+    until: datetime
+    run: str
+
+
 Record = Annotated[
-    SetRecord | LogRecord | TombstoneRecord | HoldRecord | ReleaseRecord | VerificationRecord,
+    SetRecord | LogRecord | TombstoneRecord | HoldRecord | ReleaseRecord | VerificationRecord | LockRecord,
     Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)

@@ -18,7 +18,8 @@ from aegis_plan.report.visible import dumps
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @pass_session
 def command(session: Session, store: str | None, as_json: bool) -> int:
-    """The backups of all stores, or of STORE, and the spans of time to which they can go back.
+    """The backups of all stores, or of STORE, and the spans of time to which they can go back; for each service the
+    latest moment to which all its stores can go together.
 
     Exit code 1 when no backup of a store is seen and a repository of it could not be read.
     """
@@ -32,7 +33,7 @@ def command(session: Session, store: str | None, as_json: bool) -> int:
         snapshot = seen.observe((store,) if store else None)
     posture = posture_of(loaded.documents, snapshot, None)
     if store:
-        posture = replace(posture, stores=tuple(one for one in posture.stores if one.store == store))
+        posture = replace(posture, stores=tuple(one for one in posture.stores if one.store == store), together=())
     if as_json:
         click.echo(dumps(as_data(posture), indent=2))
     else:

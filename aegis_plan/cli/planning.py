@@ -198,6 +198,10 @@ def _plan_from(documents: Documents, digest: str, intent: Intent, snapshot: Any,
         from aegis_plan.plan.rewrap import plan_rewrap
 
         return plan_rewrap(documents, snapshot, digest, tool, intent)
+    if intent.kind == "escrow":
+        from aegis_plan.plan.escrow import plan_escrow
+
+        return plan_escrow(documents, snapshot, digest, tool, intent)
     from aegis_plan.plan.recover import plan_recovery
 
     return plan_recovery(documents, snapshot, intent, digest, tool)

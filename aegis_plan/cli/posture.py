@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
+from aegis_plan.catalog.ending import endings
+from aegis_plan.catalog.holding import Shelf
+from aegis_plan.catalog.holds import holds
 from aegis_plan.catalog.living import living
+from aegis_plan.catalog.record import SetRecord
+from aegis_plan.catalog.together import Reachable, together
+from aegis_plan.catalog.verified import looked_at, verdicts
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot, StoreLook
+from aegis_plan.plan.holdings import holdings
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.publishing import ahead
-from aegis_plan.report.posture import Kept, Posture, Span, StorePosture
+from aegis_plan.report.posture import (
+    Expiring,
+    HeldBack,
+    Kept,
+    Posture,
+    Span,
+    StoreAt,
+    StorePosture,
+    Together,
+    VerifiedIn,
+)
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.specs import spec
+from aegis_plan.stores.verification import verified
 from aegis_plan.topology.graph import tier_of_store
 
 
@@ -32,6 +51,7 @@ def posture_of(documents: Documents, snapshot: Snapshot, plan: Plan | None) -> P
         ),
         documents=_documents(snapshot) if plan is not None else "",
         published=snapshot.published.number if snapshot.published is not None else 0,
+        together=tuple(_together(documents, snapshot)),
         due=len(plan.steps) if plan else 0,
         blocked=plan is not None and plan.blocked,
     )
@@ -58,6 +78,7 @@ def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan
     exposure = engine.exposure(ask)
     spans = tuple(Span(window.begin, window.end) for window in engine.points(look.shelf))
     alive = living(look.shelf)
+    last, verdict = looked_at(look.shelf.records), verdicts(look.shelf.records)
     sets = tuple(
         Kept(
             set=record.set,
@@ -67,6 +88,9 @@ def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan
             parent=record.parent,
             copies=alive.holders.get(record.id, ()),
             lineage=record.lineage,
+            consistency=record.consistency,
+            verified=_oldest(last.get((place, record.id)) for place in alive.holders.get(record.id, ())),
+            failed=tuple(place for (place, one), found in verdict.items() if one == record.id and found == "fail"),
         )
         for record in alive.sets
     )
@@ -99,8 +123,79 @@ def _store(documents: Documents, name: str, look: StoreLook, now: datetime, plan
         sets=sets,
         servers=tuple((member.member, member.state, member.reason) for member in look.members),
         repositories=tuple((one.repository, one.reachable, one.reason) for one in look.shelf.holdings),
-        reasons=tuple(reasons),
+        reasons=tuple(dict.fromkeys(reasons)),
+        damage=tuple(
+            (one.severity, one.code, f"{one.summary}: {one.detail}")
+            for one in holdings(name, look.shelf)
+            if one.code != "repository-unreachable"
+        ),
+        expiring=_expiring(look.shelf),
+        holds=_holds(look.shelf, now),
+        verified=tuple(
+            VerifiedIn(one.repository, one.copies, one.never, len(one.failed), one.oldest) for one in verified(ask)
+        ),
     )
+
+
+def _oldest(times: Iterable[datetime | None]) -> datetime | None:
+    found = list(times)
+    known = [one for one in found if one is not None]
+    return min(known) if known and len(known) == len(found) else None
+
+
+def _expiring(shelf: Shelf) -> tuple[Expiring, ...]:
+    ended = endings(shelf.records)
+    return tuple(
+        Expiring(record.set, record.not_after, ended[record.id].delete_from, ended[record.id].reason)
+        for record in shelf.records
+        if isinstance(record, SetRecord) and record.id in ended
+    )
+
+
+def _holds(shelf: Shelf, now: datetime) -> tuple[HeldBack, ...]:
+    names = {record.id: record.set for record in shelf.records if isinstance(record, SetRecord)}
+    return tuple(
+        HeldBack(tuple(names.get(target, target) for target in one.targets), one.until, one.by, one.reason)
+        for one in holds(shelf.records, now)
+    )
+
+
+def _together(documents: Documents, snapshot: Snapshot) -> Iterable[Together]:
+    """Each service with the stores that it uses, itself or through others, of which all were looked at."""
+    for name in documents.services:
+        stores = sorted(_stores(documents, name))
+        if not stores or any(store not in snapshot.stores for store in stores):
+            continue
+        reach = {store: _reachable(documents, store, snapshot.stores[store].shelf) for store in stores}
+        common = together(reach)
+        yield Together(
+            service=name,
+            at=common.at if common else None,
+            skew=common.skew.total_seconds() if common else None,
+            stores=tuple(StoreAt(store, one.at, one.exact) for store, one in common.points.items()) if common else (),
+            missing=tuple(store for store in stores if not reach[store]),
+        )
+
+
+def _stores(documents: Documents, service: str) -> set[str]:
+    found, waiting, seen = set(), [service], {service}
+    while waiting:
+        for used in documents.services[waiting.pop()].uses:
+            if used in documents.stores:
+                found.add(used)
+            elif used in documents.services and used not in seen:
+                seen.add(used)
+                waiting.append(used)
+    return found
+
+
+def _reachable(documents: Documents, store: str, shelf: Shelf) -> list[Reachable]:
+    """The spans of a store; one is fuzzy where the set that leads to it is."""
+    fuzzy = {record.not_after for record in living(shelf).sets if record.consistency == "fuzzy"}
+    return [
+        Reachable(window.begin, window.end, window.begin not in fuzzy)
+        for window in spec(documents.stores[store].engine).points(shelf)
+    ]
 
 
 def _rpo(documents: Documents, tier: int) -> float | None:

@@ -31,7 +31,7 @@ from aegis_plan.observe.snapshot import (
 )
 from aegis_plan.repositories.contract import Repository
 
-LIMIT = 20.0
+LIMIT = 45.0
 """Seconds for all looks together; what did not answer by then is unreachable or unknown, with that reason."""
 
 

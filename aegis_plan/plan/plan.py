@@ -60,7 +60,7 @@ class Forecast(_Frozen):
 class Intent(_Frozen):
     """What was asked for."""
 
-    kind: Literal["protect", "recover", "backup", "restore", "prune", "verify", "hold", "publish", "rewrap"]
+    kind: Literal["protect", "recover", "backup", "restore", "prune", "verify", "hold", "publish", "rewrap", "escrow"]
     scenario: str = ""
     stores: tuple[str, ...] = ()
     to: str = ""

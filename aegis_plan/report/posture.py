@@ -37,6 +37,68 @@ class Kept:
     parent: str | None
     copies: tuple[str, ...]
     lineage: str
+    consistency: str = "exact"
+    verified: datetime | None = None
+    """When the copy was last verified for which that is the longest ago; None where one never was since it was made."""
+    failed: tuple[str, ...] = ()
+    """Repositories whose copy failed its last verification."""
+
+
+@dataclass(frozen=True)
+class Expiring:
+    """A set that is marked as expired and not deleted yet."""
+
+    set: str
+    at: datetime
+    delete_from: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """A hold that is in force."""
+
+    sets: tuple[str, ...]
+    """None: everything that the store has."""
+    until: datetime | None
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class VerifiedIn:
+    """How far the copies in one repository are verified."""
+
+    repository: str
+    copies: int
+    never: int
+    """Copies that were not verified since they were made."""
+    failed: int
+    oldest: datetime | None
+    """When the copy was verified, or made, for which that is the longest ago."""
+
+
+@dataclass(frozen=True)
+class StoreAt:
+    """Where one store goes together with others."""
+
+    store: str
+    at: datetime
+    exact: bool
+
+
+@dataclass(frozen=True)
+class Together:
+    """To which moment all stores of a service can go back."""
+
+    service: str
+    at: datetime | None
+    """None: they cannot, as one of them has nothing to go back to."""
+    skew: float | None
+    """Seconds between the oldest and the youngest of them."""
+    stores: tuple[StoreAt, ...]
+    missing: tuple[str, ...] = ()
+    """Stores without anything to go back to."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +119,11 @@ class StorePosture:
     repositories: tuple[tuple[str, bool, str], ...]
     """Name, reachable, reason."""
     reasons: tuple[str, ...] = ()
+    damage: tuple[tuple[str, str, str], ...] = ()
+    """What in the repositories is not as its signers left it: severity, code, what it is."""
+    expiring: tuple[Expiring, ...] = ()
+    holds: tuple[HeldBack, ...] = ()
+    verified: tuple[VerifiedIn, ...] = ()
 
     @property
     def unseen(self) -> bool:
@@ -81,6 +148,8 @@ class Posture:
     blocked: bool = False
     """Whether such a plan has errors, so that nothing tells what is due."""
     notes: tuple[str, ...] = field(default=())
+    together: tuple[Together, ...] = ()
+    """Each service that uses a store."""
     documents: str = ""
     """How the files differ from what is published, or what is wrong with that; empty where nothing is."""
     published: int = 0
@@ -128,6 +197,9 @@ def show_posture(posture: Posture, out: Console) -> None:
                 )
             elif method == "full":
                 _row(out, title, "unknown" if store.unseen else "none", "bad")
+        for checked in store.verified:
+            if checked.copies:
+                _row(out, f"copies in {checked.repository}", *_checked(checked, posture.at))
         for name, state, reason in store.servers:
             _row(out, f"server {name}", state + (f": {reason}" if reason else ""), "" if state == "primary" else "warn")
         for name, reachable, reason in store.repositories:
@@ -162,6 +234,15 @@ def show_posture(posture: Posture, out: Console) -> None:
         out.print(Text(f"{steps} due: aegis plan shows {'them' if posture.due > 1 else 'it'}.", style="head"))
     else:
         out.print(Text("Nothing is due.", style="good"))
+
+
+def _checked(one: VerifiedIn, now: datetime) -> tuple[str, str]:
+    if one.failed:
+        return f"{one.failed} of {one.copies} FAILED their verification", "bad"
+    if one.never == one.copies or one.oldest is None:
+        return "never verified since they were made", ""
+    text = f"verified, the oldest {span(since(one.oldest, now))} ago"
+    return text + (f"; {one.never} new ones not yet" if one.never else ""), ""
 
 
 def _exposure(store: StorePosture) -> tuple[str, str]:
@@ -220,11 +301,46 @@ def show_catalog(posture: Posture, out: Console) -> None:
                 ),
                 soft_wrap=True,
             )
-            out.print(Text(f"    as of {moment(kept.at, zone)}, lineage {kept.lineage}", style="quiet"), soft_wrap=True)
+            about = f"as of {moment(kept.at, zone)}, lineage {kept.lineage}, {_verified(kept, posture.at)}"
+            about = about if kept.consistency == "exact" else f"{kept.consistency}, {about}"
+            out.print(Text(f"    {about}", style="quiet"), soft_wrap=True)
+            if kept.failed:
+                out.print(Text(f"    FAILED its verification in {', '.join(kept.failed)}", style="bad"), soft_wrap=True)
+        for severity, code, text in store.damage:
+            said = Text(f"{code}: {letters(out, text)}", style="bad" if severity == "breach" else "warn")
+            indented(out, said, 2, Text("  "))
+        for one in store.expiring:
+            text = f"  {one.set} is expiring ({one.reason}), deleted from {moment(one.delete_from, zone)} on"
+            out.print(Text(text, style="quiet"), soft_wrap=True)
+        for held in store.holds:
+            until = f"until {moment(held.until, zone)}" if held.until else "until it is released"
+            text = f"  {', '.join(held.sets) or 'everything'} is held {until} by {held.by}: {held.reason}"
+            out.print(Text(letters(out, text)), soft_wrap=True)
         if store.spans:
             out.print(Text("  can go back to any moment of", style="quiet"))
-            for one in store.spans:
-                out.print(f"    {_stretch(one, zone, out)}", soft_wrap=True)
+            for span_ in store.spans:
+                out.print(f"    {_stretch(span_, zone, out)}", soft_wrap=True)
+    several = [one for one in posture.together if len(one.stores) + len(one.missing) > 1]
+    if several:
+        out.print()
+        out.print(Text("services with several stores", style="quiet"))
+    for common in several:
+        _show_together(common, zone, out)
+
+
+def _show_together(common: Together, zone: ZoneInfo, out: Console) -> None:
+    if common.at is None:
+        text = f"its stores cannot go back together: nothing of {', '.join(common.missing)}"
+        _row(out, common.service, text, "bad")
+        return
+    apart = f"{span(common.skew)} apart" if common.skew else "all at one moment"
+    _row(out, common.service, f"all its stores can go back to {moment(common.at, zone)}, {apart}")
+    for one in common.stores:
+        _row(out, "", f"{one.store} to {moment(one.at, zone)}" + ("" if one.exact else " (fuzzy)"), "quiet")
+
+
+def _verified(kept: Kept, now: datetime) -> str:
+    return f"verified {span(since(kept.verified, now))} ago" if kept.verified else "not verified since it was made"
 
 
 def as_data(posture: Posture) -> dict[str, Any]:

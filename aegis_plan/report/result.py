@@ -30,6 +30,8 @@ def headline(plan: Plan) -> str:
     names = ", ".join(intent.stores)
     if intent.kind == "protect":
         return f"protect {names or plan.system}"
+    if intent.kind == "escrow":
+        return "put secrets away"
     if intent.kind == "publish":
         return f"publish the documents of {plan.system}"
     if intent.kind == "rewrap":

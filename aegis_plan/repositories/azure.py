@@ -10,6 +10,7 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from aegis_plan.documents.model import AzureRepository as Declared
@@ -17,7 +18,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories.azureconnect import connect
 from aegis_plan.repositories.azureerrors import translate
 from aegis_plan.repositories.blocks import BlockId, BlockParts
-from aegis_plan.repositories.contract import Head, Listed
+from aegis_plan.repositories.contract import Head, Listed, cannot_lock
 from aegis_plan.repositories.identity import Identities, Purpose
 from aegis_plan.repositories.local import conflict, missing, moved, short
 from aegis_plan.repositories.parted import PartedUpload, Sums
@@ -283,14 +284,20 @@ class AzureRepository:
         """Takes the unfinished blocks under a name away. Raises as `put` and `delete`."""
         from azure.core import MatchConditions
 
-        remover = self.blob(key, "prune")
+        blob = self.blob(key, "prune")
         try:
             with self.mapped(f"forget the blocks of {key}"):
-                put = self.blob(key).commit_block_list([], metadata=NOTHING, match_condition=MatchConditions.IfMissing)
-                remover.delete_blob(match_condition=MatchConditions.IfNotModified, etag=put["etag"])
+                put = blob.commit_block_list([], metadata=NOTHING, match_condition=MatchConditions.IfMissing)
+                blob.delete_blob(match_condition=MatchConditions.IfNotModified, etag=put["etag"])
         except Refused as refused:
             if refused.kind not in ("exists", "missing"):
                 raise refused.as_error(self.name, key) from None
+
+    def keep(self, key: str, until: datetime) -> None:
+        raise cannot_lock(self.name)
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        return iter(())
 
     def writer_may_delete(self, key: str) -> bool | None:
         if not self._identities.apart:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
+from aegis_plan.errors import AegisError
+
 Proof = Literal["full", "service", "size"]
 """How a stored object was proved: its whole digest compared, by the service's own checksum, or by size alone."""
 
@@ -107,6 +109,15 @@ class Repository(Protocol):
         Their age counts from the last part that came, so that one that still runs is never taken for one that does
         not. Objects that are complete and that no record names are another matter: see `leftover.py`."""
 
+    def keep(self, key: str, until: datetime) -> None:
+        """Holds that nobody removes the object before that moment; success where it is held longer already.
+
+        Raises AegisError `object-lock-unavailable` where the storage cannot, or is not declared to."""
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Key, and what is wrong, of objects below `prefix` that somebody hid or put others over, where the storage
+        keeps versions and is declared to lock them. They are read as they were."""
+
     def writer_may_delete(self, key: str) -> bool | None:
         """Whether the identity that writes can remove the object, by trying; None where no other is declared to.
 
@@ -114,6 +125,16 @@ class Repository(Protocol):
 
     def close(self) -> None:
         """Ends connections."""
+
+
+def cannot_lock(name: str) -> AegisError:
+    """The error of `keep` where there are no locks."""
+    return AegisError(
+        "object-lock-unavailable",
+        "a repository cannot lock objects",
+        f"{name} is not declared with object_lock",
+        "declare `object_lock: {mode: governance}` for a bucket that was made with it",
+    )
 
 
 def read(repository: Repository, key: str) -> bytes:

@@ -125,7 +125,7 @@ class _Search:
     def doubtful_too(self) -> None:
         """Tries copies whose signature is wrong. That is safe: what is read with a key is compared with its signed
         record, so that a key of somebody else's opens nothing; and a damaged copy may be all that is left."""
-        for label, key, blob in self._doubtful:
+        for label, key, blob in tuple(self._doubtful):
             self._open(label, key, blob, None)
 
     def _open(self, label: str, key: str, blob: bytes, signers: Signers | None) -> DataKey | None:
@@ -143,7 +143,8 @@ class _Search:
             return None
         if not rightly_named(key, opened.name, generation_of(blob)):
             self._reasons.append(f"{label}: {key} holds another key")
-            self._doubtful.append((label, key, blob))
+            if signers is not None:
+                self._doubtful.append((label, key, blob))
             return None
         self._gave.append((label, key, opened))
         return opened

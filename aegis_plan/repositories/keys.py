@@ -112,6 +112,15 @@ def system_mark(system: str) -> str:
     return f"{SYSTEMS}{system}"
 
 
+def escrow_root(system: str) -> str:
+    """Where the values of secret references lie, sealed to the recovery recipient alone."""
+    return f"{system_root(system)}escrow/"
+
+
+def escrow(system: str, identity: str) -> str:
+    return f"{escrow_root(system)}{identity}.json"
+
+
 def schedule_root(system: str) -> str:
     """Prefix of the records of what was due, done and missed; the next part of a key is the day, in UTC."""
     return f"{system_root(system)}schedule/"
@@ -119,3 +128,9 @@ def schedule_root(system: str) -> str:
 
 def schedule_record(system: str, day: str, record_id: str) -> str:
     return f"{schedule_root(system)}{day}/{record_id}.json"
+
+
+def for_hosts(name: str) -> bool:
+    """Whether an object of a set, by its name there, is sealed with the half of the data key that backup hosts may
+    open: the next backup builds on it."""
+    return name.partition(".")[0] in ("manifest", "pages")

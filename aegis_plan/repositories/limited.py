@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 
 from aegis_plan.repositories.contract import Head, Listed, Repository, Upload
 
@@ -60,6 +61,12 @@ class Limited:
 
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
         return self._inner.sweep(prefix, older_than_seconds)
+
+    def keep(self, key: str, until: datetime) -> None:
+        self._inner.keep(key, until)
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        return self._inner.tampered(prefix)
 
     def writer_may_delete(self, key: str) -> bool | None:
         return self._inner.writer_may_delete(key)

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError
-from aegis_plan.repositories.contract import Head, Listed
+from aegis_plan.repositories.contract import Head, Listed, cannot_lock
 
 PARTIAL = ".partial"
 _PIECE = 1 << 20
@@ -220,6 +220,12 @@ class LocalRepository:
         except OSError as error:
             raise self._failed(error, prefix) from None
         return sorted(gone)
+
+    def keep(self, key: str, until: datetime) -> None:
+        raise cannot_lock(self.name)
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        return iter(())
 
     def writer_may_delete(self, key: str) -> bool | None:
         """A folder knows one account only."""

@@ -289,24 +289,19 @@ def policy(declared: S3Repository) -> dict[str, Any]:
     }
     if prefix:
         listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*"]}}
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            listing,
-            {
-                "Sid": "AegisReadAndWrite",
-                "Effect": "Allow",
-                "Action": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-                "Resource": f"{bucket}/{prefix}*",
-            },
-            {
-                "Sid": "AegisRemove",
-                "Effect": "Allow",
-                "Action": ["s3:DeleteObject"],
-                "Resource": f"{bucket}/{prefix}*",
-            },
-        ],
-    }
+    writes = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    removes = ["s3:DeleteObject"]
+    if declared.object_lock is not None:
+        listing["Action"].append("s3:ListBucketVersions")
+        writes += ["s3:GetObjectVersion", "s3:GetObjectRetention", "s3:PutObjectRetention"]
+        removes.append("s3:DeleteObjectVersion")
+    found = [
+        listing,
+        {"Sid": "AegisReadAndWrite", "Effect": "Allow", "Action": writes, "Resource": f"{bucket}/{prefix}*"},
+    ]
+    if declared.prune is None:
+        found.append({"Sid": "AegisRemove", "Effect": "Allow", "Action": removes, "Resource": f"{bucket}/{prefix}*"})
+    return {"Version": "2012-10-17", "Statement": found}
 
 
 def _raise(error: AegisError) -> None:

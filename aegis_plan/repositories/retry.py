@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TypeVar
 
 from aegis_plan.errors import UnavailableError
@@ -78,6 +79,12 @@ class Retrying:
 
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
         return self._again(lambda: self.inner.sweep(prefix, older_than_seconds))
+
+    def keep(self, key: str, until: datetime) -> None:
+        self._again(lambda: self.inner.keep(key, until))
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        return iter(self._again(lambda: list(self.inner.tampered(prefix))))
 
     def writer_may_delete(self, key: str) -> bool | None:
         return self._again(lambda: self.inner.writer_may_delete(key))

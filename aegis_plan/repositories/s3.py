@@ -14,9 +14,10 @@ from typing import Any
 
 from aegis_plan.documents.model import S3Repository as Declared
 from aegis_plan.errors import AegisError
-from aegis_plan.repositories.contract import Head, Listed
+from aegis_plan.repositories import s3versions as versions
+from aegis_plan.repositories.contract import Head, Listed, cannot_lock
 from aegis_plan.repositories.identity import Identities
-from aegis_plan.repositories.local import conflict, moved, short
+from aegis_plan.repositories.local import conflict, missing, moved, short
 from aegis_plan.repositories.multipart import MultipartParts
 from aegis_plan.repositories.parted import PartedUpload, Sums
 from aegis_plan.repositories.refused import Refused, absent
@@ -27,6 +28,7 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 LEAST_PART = 5 << 20
 _PIECE = 1 << 20
+_SECOND = timedelta(seconds=1)
 
 
 class S3Repository:
@@ -50,6 +52,7 @@ class S3Repository:
         self._connect_seconds, self._read_seconds = connect_seconds, read_seconds
         self._identities = Identities(name, declared, self._connect)
         self._confirmed = False
+        self.lock_mode = declared.object_lock.mode.upper() if declared.object_lock is not None else ""
 
     @property
     def client(self) -> Any:
@@ -141,7 +144,7 @@ class S3Repository:
     def get(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         if length == 0:
             return
-        extra = {}
+        extra: dict[str, Any] = self._version(key)
         if offset or length is not None:
             extra["Range"] = f"bytes={offset}-{'' if length is None else offset + length - 1}"
         try:
@@ -156,7 +159,11 @@ class S3Repository:
         wanted = length if length is not None else expected
         given = 0
         try:
-            if extra and answer["ResponseMetadata"]["HTTPStatusCode"] != 206 and (offset or expected != length):
+            if (
+                "Range" in extra
+                and answer["ResponseMetadata"]["HTTPStatusCode"] != 206
+                and (offset or expected != length)
+            ):
                 raise short(self.name, key, "the service ignored the range that was asked for")
             while wanted is None or given < wanted:
                 with self.mapped(f"read {key}"):
@@ -171,8 +178,13 @@ class S3Repository:
             raise short(self.name, key, f"{given} of {wanted} bytes from {offset} came")
 
     def head(self, key: str) -> Head | None:
-        extra = {"ChecksumMode": "ENABLED"} if self.checksums else {}
+        extra: dict[str, Any] = {"ChecksumMode": "ENABLED"} if self.checksums else {}
         try:
+            if self.lock_mode:
+                first = versions.first(self, self._reading, key)
+                if first is None:
+                    return None
+                extra["VersionId"] = first.id
             with self.mapped(f"look at {key}"):
                 answer = self._reading.head_object(Bucket=self.bucket, Key=self.full_key(key), **extra)
         except Refused as refused:
@@ -205,7 +217,24 @@ class S3Repository:
         # SeaweedFS walks folder by folder and gives `a/x` before `a-b/x`, which is not the order of keys.
         return iter(sorted(self._pages(prefix)))
 
+    def _version(self, key: str) -> dict[str, str]:
+        """Where objects are locked, somebody may have put another over the one that is meant, or hidden it."""
+        if not self.lock_mode:
+            return {}
+        try:
+            first = versions.first(self, self._reading, key)
+        except Refused as refused:
+            raise refused.as_error(self.name, key) from None
+        if first is None:
+            raise missing(self.name, key)
+        return {"VersionId": first.id}
+
     def _pages(self, prefix: str) -> Iterator[Listed]:
+        if self.lock_mode:
+            for one in self._kept(prefix):
+                if (first := one.first) is not None:
+                    yield Listed(one.key.removeprefix(self._prefix), first.size, first.tag)
+            return
         token: dict[str, str] = {}
         while True:
             try:
@@ -222,7 +251,12 @@ class S3Repository:
     def delete(self, key: str) -> None:
         try:
             with self.mapped(f"delete {key}"):
-                self._removing.delete_object(Bucket=self.bucket, Key=self.full_key(key))
+                if not self.lock_mode:
+                    answer = self._removing.delete_object(Bucket=self.bucket, Key=self.full_key(key))
+                    if not answer.get("DeleteMarker"):
+                        return
+            # The bucket keeps versions: so far nothing is removed.
+            versions.remove(self, self._removing, key)
         except Refused as refused:
             if refused.kind != "missing":
                 raise refused.as_error(self.name, key) from None
@@ -284,6 +318,46 @@ class S3Repository:
             if not page.get("IsTruncated"):
                 return newest
             marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
+
+    def keep(self, key: str, until: datetime) -> None:
+        if not self.lock_mode:
+            raise cannot_lock(self.name)
+        try:
+            first = versions.first(self, self.client, key)
+            if first is None:
+                raise missing(self.name, key)
+            where = {"Bucket": self.bucket, "Key": self.full_key(key), "VersionId": first.id}
+            with self.mapped(f"look at the lock of {key}"):
+                try:
+                    said = self.client.get_object_retention(**where).get("Retention", {})
+                except self.client.exceptions.ClientError as error:
+                    if error.response.get("Error", {}).get("Code") != "NoSuchObjectLockConfiguration":
+                        raise
+                    said = {}
+            if said.get("Mode") == self.lock_mode and said.get("RetainUntilDate", until) >= until:
+                return
+            with self.mapped(f"lock {key}"):
+                self.client.put_object_retention(
+                    **where,
+                    # Services keep whole seconds: never a lock that ends before it should.
+                    Retention={"Mode": self.lock_mode, "RetainUntilDate": until.replace(microsecond=0) + _SECOND},
+                )
+        except Refused as refused:
+            raise refused.as_error(self.name, key) from None
+
+    def tampered(self, prefix: str) -> Iterator[tuple[str, str]]:
+        for one in self._kept(prefix) if self.lock_mode else ():
+            key = one.key.removeprefix(self._prefix)
+            if one.hidden and one.versions:
+                yield key, "somebody hid it behind a delete marker"
+            elif len(one.versions) > 1:
+                yield key, f"somebody put {len(one.versions) - 1} others over it"
+
+    def _kept(self, prefix: str) -> Iterator[versions.Kept]:
+        try:
+            yield from versions.kept(self, self._reading, prefix)
+        except Refused as refused:
+            raise refused.as_error(self.name, prefix) from None
 
     def writer_may_delete(self, key: str) -> bool | None:
         if not self._identities.apart:

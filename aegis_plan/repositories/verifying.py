@@ -110,7 +110,10 @@ class Verifier:
             return
         told = _told(head, stored)
         if told is False:
-            self._damage.append(f"{stored.name} has other bytes, as the storage itself says")
+            before = len(self._damage)
+            self._compared(stored)
+            if len(self._damage) == before:
+                self._damage.append(f"{stored.name} has another checksum at the storage than its bytes have")
             return
         if not wanted and (told is True or not unvouched):
             return
@@ -174,8 +177,4 @@ def _told(head: Head, stored: StoredObject) -> bool | None:
 def _secret(key: DataKey | None, stored: StoredObject) -> bytes | None:
     if key is None:
         return None
-    return key.meta if stored.name in META else key.data
-
-
-META = frozenset({"manifest"})
-"""Objects that the next backup has to read; they are sealed with the other half of the key."""
+    return key.meta if keys.for_hosts(stored.name) else key.data

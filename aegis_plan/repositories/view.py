@@ -31,6 +31,7 @@ Kind = Literal[
     "rolled-back",
     "wrong-digest",
     "unreadable-keys",
+    "hidden-object",
     "misplaced",
 ]
 Believed = tuple[Record, str]
@@ -59,8 +60,8 @@ class View:
     listed: dict[str, Listed] = field(default_factory=dict)
     wrapped: dict[str, dict[int, Wrapping]] = field(default_factory=dict)
     """Keys of wrapped data keys up to their generation, to the generations that a listed signer signed."""
-    others: set[str] = field(default_factory=set)
-    """The same of those that lie here in a form that nobody listed signed."""
+    data_keys: set[str] = field(default_factory=set)
+    """Keys of wrapped data keys up to their generation, in whatever form they lie here."""
     places: dict[str, str] = field(default_factory=dict)
     """Key of each believed record to its id."""
     records: dict[str, Believed] = field(default_factory=dict)
@@ -96,9 +97,10 @@ class View:
                 detail = f"{stored.name} of {record.id} has {listed.size} bytes instead of {stored.sealed_size}"
                 yield stored.key, "wrong-size", detail
         first = keys.data_key_prefix(record.system, record.store, record.lineage, record.key)
-        if first not in self.wrapped:
-            unsigned = ", but for one that no listed signer signed" if first in self.others else ""
-            yield first, "unreadable-keys", f"no wrapped data key of {record.id} is there{unsigned}"
+        # One that nobody listed signed is told and counts: damage to it must not cost the data, and a forged one opens
+        # nothing, because what is read with it is compared with the signed record.
+        if first not in self.data_keys:
+            yield first, "unreadable-keys", f"no wrapped data key of {record.id} is there"
 
 
 class Looker:
@@ -130,9 +132,16 @@ class Looker:
             view.reason = str(listing)
             return view
         view.listed = listing
+        try:
+            for key, what in repository.tampered(self.root):
+                view.note(key, "hidden-object", f"{what}; it is read as it was")
+        except AegisError as error:
+            view.note(self.root, "hidden-object", f"nobody could see whether anything is hidden: {error}")
         wanted: list[Listed] = []
         for key, listed in view.listed.items():
             room = key[len(self.root) :].split("/", 2)[1:2]
+            if room == ["keys"] and (place := keys.generation(key)) is not None:
+                view.data_keys.add(place[0])
             if room == ["records"] or room == ["keys"]:
                 wanted.append(listed)
         if earlier is None:
@@ -185,8 +194,6 @@ class Looker:
             view.note(listed.key, "misplaced", f"it was signed for another place: {error}")
         else:
             return True
-        if _is_key(listed.key) and (place := keys.generation(listed.key)) is not None:
-            view.others.add(place[0])
         return False
 
     def _put(self, view: View, listed: Listed, data: bytes) -> None:

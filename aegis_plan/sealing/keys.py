@@ -131,6 +131,16 @@ def _recipient(text: str) -> Any:
         ) from None
 
 
+def sealed_to(recipients: Sequence[str], plain: bytes) -> bytes:
+    """An age file that these recipients can open. Raises AegisError `recipient-malformed`."""
+    return bytes(pyrage.encrypt(plain, [_recipient(name) for name in recipients]))
+
+
+def identities_of(texts: Sequence[str]) -> list[Any]:
+    """Identities as age takes them. Raises AegisError `identity-malformed`."""
+    return _identities(texts)
+
+
 def _identities(texts: Sequence[str]) -> list[Any]:
     found: list[Any] = []
     for number, text in enumerate(texts, 1):

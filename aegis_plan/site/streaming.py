@@ -24,6 +24,17 @@ YIELD_SECONDS = 5.0
 """After somebody who asked for the lease let it go."""
 
 
+def _readers(entry: dict[str, Any]) -> list[str]:
+    """To whom the stream seals: recipients that were changed since show by it."""
+    from aegis_plan.documents.model import Sealing
+    from aegis_plan.documents.recipients import recipients_of
+
+    try:
+        return list(recipients_of(Sealing.model_validate(entry["declared"]["sealing"]))[1])
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
 class _StreamContext(SiteContext):
     """Marks of a stream are what it tells about itself; they are kept nowhere."""
 
@@ -39,7 +50,12 @@ class Stream:
 
     def __init__(self, store: str, entry: dict[str, Any], file: SiteFile, clock: Clock, secrets: Resolver) -> None:
         self.store, self.entry = store, entry
-        self.status: dict[str, Any] = {"state": "starting", "run": entry.get("run", ""), "error": ""}
+        self.status: dict[str, Any] = {
+            "state": "starting",
+            "run": entry.get("run", ""),
+            "error": "",
+            "readers": _readers(entry),
+        }
         self._file, self._clock, self._secrets = file, clock, secrets
         self._opened = Opened(secrets, file.folder)
         self._over = threading.Event()

@@ -12,6 +12,7 @@ from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.repositories import keys, records
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.repositories.heads import remember
+from aegis_plan.repositories.sealed import hold
 from aegis_plan.repositories.setwriter import Written
 from aegis_plan.sealing.keys import DataKey, wrap
 from aegis_plan.sealing.signatures import digest
@@ -103,8 +104,11 @@ def _enough(copies: Mapping[str, object] | tuple[str, ...], wanted: int, reasons
         )
 
 
-def proved(context: Context, written: Written, ready: dict[str, Repository], wanted: int) -> dict[str, Repository]:
-    """The repositories whose own words on every object agree with what was sent."""
+def proved(
+    context: Context, written: Written, ready: dict[str, Repository], wanted: int, key: DataKey
+) -> dict[str, Repository]:
+    """The repositories whose own words on every object agree with what was sent. In one of them every object is seen to
+    be sealed, by its first and last bytes: sealed and sent is not yet sealed and there."""
     copies, reasons = {}, []
     for name in written.copies:
         why = next(filter(None, (_differs(ready[name], stored) for stored in written.objects)), "")
@@ -114,6 +118,8 @@ def proved(context: Context, written: Written, ready: dict[str, Repository], wan
         else:
             copies[name] = ready[name]
     _enough(copies, wanted, reasons)
+    nearest = min(copies.values(), key=lambda one: context.declared.repositories[one.name].kind != "local")
+    hold(nearest, written.objects, [half for half in (key.data, key.meta) if half is not None])
     return copies
 
 

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from aegis_plan.catalog.ending import endings
-from aegis_plan.catalog.living import living
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.catalog.retention import Going, Retention, Rules, retained, without
 from aegis_plan.documents.model import Backup, LocalRepository
@@ -244,14 +242,3 @@ def _later(ask: Ask, found: Retention, engine: StoreSpec) -> list[PlanFinding]:
             subject=ask.name,
         )
     ]
-
-
-def expiring(ask: Ask) -> dict[str, str]:
-    """Ids of the sets that lie marked, with the day from which they may be deleted."""
-    alive = {record.id for record in living(ask.look.shelf).sets}
-    ended = endings(ask.look.shelf.records)
-    return {
-        record.id: f"{ended[record.id].delete_from:%Y-%m-%d %H:%M}"
-        for record in ask.look.shelf.records
-        if isinstance(record, SetRecord) and record.id in ended and record.id not in alive
-    }

@@ -31,7 +31,9 @@ def main() -> None:
         ("planning", []),
         ("beside", []),
         ("catalog", ["3000"]),
+        ("upload", []),
         ("postgresql", sys.argv[1:]),
+        ("incremental", sys.argv[1:2]),
     ):
         subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], cwd=ROOT, check=True)
 

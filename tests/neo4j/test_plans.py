@@ -23,6 +23,15 @@ GRAPH: dict[str, Any] = {
 }
 
 
+def both() -> Documents:
+    """A PostgreSQL store and this one, under one service."""
+    plain = documents().model_dump(mode="json")
+    plain["stores"] |= {"graph": GRAPH}
+    plain["services"]["auth"]["uses"] = ["policy-db", "graph"]
+    plain["scenarios"]["db-lost"]["affects"]["stores"] = ["policy-db", "graph"]
+    return Documents.model_validate(plain)
+
+
 def declared(**server: Any) -> Documents:
     plain = documents().model_dump(mode="json")
     member = GRAPH["members"]["seoul-1"]
@@ -95,7 +104,7 @@ def test_beside_no_server_is_touched() -> None:
 def test_a_part_cannot_be_restored_alone_and_that_is_said() -> None:
     plan = recovery(selection=("label/Person",))
     assert not [step for step in plan.steps if step.subject == "graph"]
-    assert codes(plan) == ["selection-not-possible"]
+    assert codes(plan) == ["selection-impossible"]
 
 
 def test_without_a_place_nothing_is_put_in_place() -> None:

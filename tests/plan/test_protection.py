@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aegis_plan.catalog.holding import Damage
+from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import MemberLook, Snapshot
 from aegis_plan.plan.backup import plan_backup
 from aegis_plan.plan.plan import Intent, Plan
@@ -253,7 +254,7 @@ def test_damage_is_a_finding_and_a_wrong_signature_a_breach() -> None:
     )
     plan = protect(snapshot(shelf(FULL, LOG, damage={"here": damage})))
     assert [(one.severity, one.code) for one in plan.findings] == [
-        ("breach", "copy-damaged"),
+        ("breach", "signer-not-listed"),
         ("warning", "copy-damaged"),
     ]
     assert [step.params["target"] for step in plan.steps] == ["here"]
@@ -277,6 +278,19 @@ def test_a_server_that_cannot_be_backed_up_gets_no_steps_and_an_error(
     assert plan.steps == ()
     assert plan.blocked
     assert code in codes(plan)
+
+
+def test_a_store_that_cannot_be_backed_up_keeps_no_other_from_it() -> None:
+    plain = documents().model_dump(mode="json")
+    plain["stores"]["other-db"] = plain["stores"]["policy-db"]
+    seen = snapshot(shelf(), member("unreachable"))
+    well = snapshot(shelf(), member()).stores["policy-db"].model_copy(update={"store": "other-db"})
+    seen = seen.model_copy(update={"stores": {**seen.stores, "other-db": well}})
+    plan = plan_protection(Documents.model_validate(plain), seen, "d", "t")
+    assert not plan.blocked
+    assert {step.subject for step in plan.steps if step.action == "backup"} == {"other-db"}
+    told = next(finding for finding in plan.findings if finding.code == "member-unreachable")
+    assert (told.subject, told.severity) == ("policy-db", "breach")
 
 
 def test_an_exposure_beyond_the_objective_is_said() -> None:

@@ -18,6 +18,8 @@ WRITER = ("test-writer", "test-secret-of-the-writer")
 """Keys of an account that reads and writes in the bucket, and may not remove."""
 PRUNER = ("test-pruner", "test-secret-of-the-pruner")
 """Keys of an account that reads and removes there, and may not write."""
+LOCKED = "aegis-locked"
+"""A bucket with Object Lock."""
 _SEES = ["s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:ListBucketVersions"]
 
 
@@ -41,6 +43,7 @@ def _accounts(gateway: str, server: S3Server) -> None:
     ]
     repository = server.repository()
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    repository.client.create_bucket(Bucket=LOCKED, ObjectLockEnabledForBucket=True)
     repository.client.put_bucket_policy(Bucket=BUCKET, Policy=policy)
     repository.close()
 

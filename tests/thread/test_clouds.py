@@ -14,7 +14,7 @@ import pytest
 from tests.servers.azurite import CONTAINER, AzureServer, azurite
 from tests.servers.bucket import BUCKET, S3Server
 from tests.servers.unruly import Refusal, Unruly, before
-from tests.servers.versitygw import versitygw
+from tests.servers.versitygw import LOCKED, versitygw
 from tests.thread.world import World, world
 
 __all__ = ["azurite", "versitygw"]
@@ -29,6 +29,7 @@ class Clouds:
     world: World
     gateway: Unruly
     azure: Unruly
+    prefix: str
 
     def copies(self) -> dict[str, list[str]]:
         """Set id to the repositories that hold it, by the product's own catalog."""
@@ -58,7 +59,7 @@ def clouds(versitygw: S3Server, azurite: AzureServer) -> Iterator[Clouds]:
         (made.plans / "aegis.yaml").write_text(text.replace("{authority: seoul}", "{authority: azure}"))
         made.environment |= {"GATEWAY_KEY": versitygw.access, "GATEWAY_SECRET": versitygw.secret}
         made.environment["AZURE"] = azurite.at(azure.port).connection
-        yield Clouds(made, gateway, azure)
+        yield Clouds(made, gateway, azure, prefix)
 
 
 def test_clouds_alone_recover(clouds: Clouds) -> None:
@@ -123,3 +124,28 @@ def test_all_away_fails_and_says_why(clouds: Clouds) -> None:
     assert "Traceback" not in ran.text
     made.repository("seoul").unlink()
     assert set(clouds.copies()) == set(held)
+
+
+def test_what_is_kept_is_locked_and_a_rogue_is_read_around(clouds: Clouds, versitygw: S3Server) -> None:
+    made = clouds.world
+    clouds.declare(f"bucket: {BUCKET}", f"bucket: {LOCKED}, object_lock: {{mode: governance}}")
+    ran = made.ok("apply", "-y")
+    assert "lock the backups of policy-db in gateway" in ran.text
+    assert made.aegis("plan", "--detailed-exitcode").code == 0, "what is locked long enough is not locked again"
+    prefix = clouds.prefix + "/"
+    raw = versitygw.repository()
+    listed = raw.client.list_object_versions(Bucket=LOCKED, Prefix=f"{prefix}v1/aegis/stores/")["Versions"]
+    sets = [one for one in listed if "/sets/" in one["Key"]]
+    assert sets
+    for one in sets:
+        with pytest.raises(raw.client.exceptions.ClientError):
+            raw.client.delete_object(Bucket=LOCKED, Key=one["Key"], VersionId=one["VersionId"])
+        raw.client.delete_object(Bucket=LOCKED, Key=one["Key"])  # the rogue: this only hides it, and succeeds
+    raw.close()
+    told = made.aegis("plan")
+    assert "delete marker" in told.text, told.text
+    rows = made.rows()
+    made.destroy()
+    shutil.rmtree(made.repository("seoul"))
+    made.ok("apply", "-y", "--scenario", "database-failure")
+    assert made.rows() == rows

@@ -60,6 +60,8 @@ def test_the_thread(major: int, off: bool) -> None:
         assert made.sql("SELECT id FROM later") == [(1,)]
         if major != 15:
             return
+        read = made.ok("verify", "policy-db", "--data", "100%", "-y")
+        assert "damage" not in read.text
         protected_again(made)
         history.commit(3)
         made.server.kill()

@@ -70,6 +70,14 @@ def sealing_text(*below: str) -> tuple[Path, bytes, Text]:
     )
 
 
+def add_voucher(text: Text, voucher: str) -> None:
+    """Adds a voucher to the section. Raises AegisError `text-not-editable`."""
+    if text.has("sealing", "vouchers"):
+        text.add(["sealing", "vouchers"], voucher)
+    else:
+        text.put(["sealing"], "vouchers", f'["{voucher}"]', before="host_recipients")
+
+
 def change_sealing(path: Path, before: bytes, text: Text) -> None:
     """Writes the changed document. Raises AegisError `file-not-written`, `file-changed`."""
     from aegis_plan.documents.rewrite import rewrite

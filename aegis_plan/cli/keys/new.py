@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aegis_plan.cli.completing import declared
-from aegis_plan.cli.keys.files import change_sealing, change_site_file, dated, fresh, private, sealing_text
+from aegis_plan.cli.keys.files import add_voucher, change_sealing, change_site_file, dated, fresh, private, sealing_text
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError, UsageError
 
@@ -98,7 +98,7 @@ def replace_signing_key(session: Session, site: str) -> None:
     from aegis_plan.cli.planning import require_known
     from aegis_plan.cli.wire import load_documents, local_sites, open_site
     from aegis_plan.sealing.keys import new_signing_key
-    from aegis_plan.sealing.vouchers import endorse
+    from aegis_plan.sealing.vouchers import endorse, vouch
 
     loaded = load_documents()
     require_known("site", site, loaded.documents.sites)
@@ -133,11 +133,9 @@ def replace_signing_key(session: Session, site: str) -> None:
         text.put(["sealing"], "former_signers", f'{{{site}: ["{old}"]}}', before="signers")
     if here.keys.signing is not None:
         # A machine that has nothing and knows the old one believes the new one by it.
-        voucher = f'"{endorse(here.keys.signing, signer)}"'
-        if text.has("sealing", "vouchers"):
-            text.add(["sealing", "vouchers"], voucher)
-        else:
-            text.put(["sealing"], "vouchers", f"[{voucher}]", before="signers")
+        add_voucher(text, endorse(here.keys.signing, signer))
+    for identity in here.keys.identities:
+        add_voucher(text, vouch(identity, signer))
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     private(place, base64.b64encode(key).decode())
     reference = "${file:" + f"{place.parent.name}/{place.name}" + "}"

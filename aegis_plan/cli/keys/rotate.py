@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aegis_plan.cli.keys.files import change_sealing, change_site_file, dated, private, sealing_text
+from aegis_plan.cli.keys.files import add_voucher, change_sealing, change_site_file, dated, private, sealing_text
 from aegis_plan.cli.keys.rewrap import can_act, identity_option, rewrap
 from aegis_plan.cli.options import acting_options
 from aegis_plan.cli.session import Session, pass_session
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aegis_plan.cli.wire import Here
+    from aegis_plan.documents.edit import Text
     from aegis_plan.documents.model import Sealing
 
 
@@ -91,6 +92,7 @@ def _own(sealing: Sealing, here: Here, out: Console) -> None:
     target, before, text = sealing_text()
     for old in present:
         text.replace(["sealing"], old, recipient)
+    _vouch(sealing, text, secret)
     place = dated(here.file.path.parent / "keys", site, ".age")
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # The key before its name: a document must never name a recipient whose private half was not kept.
@@ -99,6 +101,14 @@ def _own(sealing: Sealing, here: Here, out: Console) -> None:
     change_sealing(target, before, text)
     out.print(f"{site} has a new key, {place}; {here.file.path} names it beside the old one.", soft_wrap=True)
     out.print(f"{target} names its public half in the place of the old one.", soft_wrap=True)
+
+
+def _vouch(sealing: Sealing, text: Text, secret: str) -> None:
+    """Has a new key say which signers are believed, so that it alone tells on a machine that has nothing."""
+    from aegis_plan.sealing.vouchers import vouch
+
+    for signer in sealing.signers.values():
+        add_voucher(text, vouch(secret, signer))
 
 
 def _others(

@@ -27,6 +27,11 @@ class S3Identity(Section):
     """A secret reference."""
 
 
+class ObjectLock(Section):
+    mode: Literal["governance", "compliance"]
+    """`compliance` lets nobody remove a locked object, not even the owner of the account."""
+
+
 class S3Repository(Section):
     kind: Literal["s3"]
     bucket: str
@@ -49,6 +54,8 @@ class S3Repository(Section):
     """Another identity that only reads, for hosts that restore and verify; default the one that writes."""
     prune: S3Identity | None = None
     """Another identity to remove what expired; the one above then needs no right to delete."""
+    object_lock: ObjectLock | None = None
+    """Backups are locked for as long as they are kept; the bucket was made with Object Lock."""
     path_style: Flag | None = None
     """Whether the bucket stands in the path and not in the name of the host."""
     part_size: Size = Field(default="16MiB", validate_default=True)

@@ -104,7 +104,7 @@ def read(data: dict[str, Any]) -> Collection:
 
 def names(server: Connection) -> list[str]:
     """Every collection of the database."""
-    found = server.call("ShowCollections", "ShowCollectionsRequest", db_name=server.database)
+    found = server.call("ShowCollections", "ShowCollectionsRequest")
     return sorted(found.collection_names)
 
 
@@ -141,7 +141,7 @@ def describe(server: Connection, name: str) -> Collection | None:
 
 def _aliases(server: Connection, name: str, found: Any) -> tuple[str, ...]:
     try:
-        listed = server.call("ListAliases", "ListAliasesRequest", collection_name=name, db_name=server.database)
+        listed = server.call("ListAliases", "ListAliasesRequest", collection_name=name)
     except RefusedError as error:
         if error.number != -12:
             raise

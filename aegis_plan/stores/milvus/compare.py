@@ -17,7 +17,7 @@ from aegis_plan.errors import DamageError
 from aegis_plan.stores.milvus.collection import VECTORS, Collection, describe
 from aegis_plan.stores.milvus.connection import Connection, message, pairs
 from aegis_plan.stores.milvus.model import LoadParams
-from aegis_plan.stores.milvus.paging import MOST_ROWS, Reader, count, keys_of, literal, page_of
+from aegis_plan.stores.milvus.paging import MOST_ROWS, Reader, between, count, fresh, keys_of, page_of
 from aegis_plan.stores.milvus.reading import open_to_read, put_back, put_back_earlier
 from aegis_plan.stores.milvus.rows import compact
 from aegis_plan.stores.milvus.staged import Kept, folder_of, remove, require
@@ -83,7 +83,8 @@ class Compare:
 
 def _one(server: Connection, made: Collection, kept: Kept) -> int:
     """Compares one collection; gives how many rows were compared whole."""
-    counted = count(server, made.name)
+    moment = fresh(server)
+    counted = count(server, made.name, moment)
     if counted != kept.rows:
         raise _differs(server, f"{counted} rows are there, {kept.rows} were backed up")
     if set(made.partitions) != set(kept.collection.partitions):
@@ -102,9 +103,9 @@ def _one(server: Connection, made: Collection, kept: Kept) -> int:
     whole = 0
     for partition, rows, fields in _samples(kept):
         if not renewed:
-            _page(server, made, kept.partition(partition), rows, fields)
+            _page(server, made, kept.partition(partition), rows, fields, moment)
             whole += rows
-        _search(server, made, fields, renewed)
+        _search(server, made, fields, renewed, moment)
     return whole
 
 
@@ -135,17 +136,15 @@ def _samples(kept: Kept) -> Iterable[tuple[int, int, Any]]:
     return (frame for at, frame in enumerate(kept.frames()) if at in wanted)
 
 
-def _page(server: Connection, made: Collection, partition: str | None, rows: int, fields: Any) -> None:
+def _page(
+    server: Connection, made: Collection, partition: str | None, rows: int, fields: Any, moment: dict[str, Any]
+) -> None:
     keys = keys_of(made, fields)
-    name = made.key.name
-    expression = f"{name} <= {literal(keys[-1])}"
-    if keys[0] not in ("", -(2**63)):
-        expression = f"{name} >= {literal(keys[0])} and {expression}"
-    reader = Reader(server, made)
+    expression = between(made.key.name, keys[0], keys[-1])
     wanted = {one.field_name: _canonical(one) for one in compact(fields)}
     answer = server.call(
-        "Query", "QueryRequest", collection_name=made.name, expr=expression, output_fields=reader.names,
-        partition_names=[partition] if partition is not None else [], consistency_level=0,
+        "Query", "QueryRequest", collection_name=made.name, expr=expression, output_fields=made.readable,
+        partition_names=[partition] if partition is not None else [], **moment,
         query_params=pairs(page_of(min(MOST_ROWS, rows + 1))),
     )  # fmt: skip
     got = {one.field_name: _canonical(one) for one in compact(answer.fields_data)}
@@ -176,7 +175,7 @@ def _plain(value: bytes) -> Any:
         return value
 
 
-def _search(server: Connection, made: Collection, fields: Any, renewed: bool) -> None:
+def _search(server: Connection, made: Collection, fields: Any, renewed: bool, moment: dict[str, Any]) -> None:
     """The first stored vector of each field has to be found by the index that was built."""
     keys = keys_of(made, fields)
     indexed = {one.field: one.params for one in made.indexes}
@@ -201,9 +200,9 @@ def _search(server: Connection, made: Collection, fields: Any, renewed: bool) ->
         name = made.key.name
         found = server.call(
             "Search", "SearchRequest", collection_name=made.name,
-            dsl="" if renewed else f"{name} == {literal(keys[0])}", dsl_type=1, nq=1,
+            dsl="" if renewed else between(name, keys[0], keys[0]), dsl_type=1, nq=1,
             placeholder_group=message("PlaceholderGroup", placeholders=[value]).SerializeToString(),
-            search_params=pairs(params), output_fields=[name], consistency_level=0,
+            search_params=pairs(params), output_fields=[name], **moment,
         ).results  # fmt: skip
         ids = list(found.ids.str_id.data) or list(found.ids.int_id.data)
         if not ids or (not renewed and ids[0] != keys[0]):

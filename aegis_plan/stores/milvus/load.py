@@ -6,14 +6,15 @@ half is made again from its begin.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.errors import AegisError
-from aegis_plan.stores.milvus.collection import META, TTL, Collection, describe
+from aegis_plan.stores.milvus.collection import META, TTL, Collection, describe, indexes
 from aegis_plan.stores.milvus.connection import Connection, message, pairs
 from aegis_plan.stores.milvus.model import LoadParams
-from aegis_plan.stores.milvus.reading import create_index, load, wait_indexes
+from aegis_plan.stores.milvus.reading import begin_load, create_index, wait_indexes, wait_loaded
 from aegis_plan.stores.milvus.rows import compact
 from aegis_plan.stores.milvus.staged import Kept, require
 from aegis_plan.stores.milvus.target import Goal, make_database, open_goal, there
@@ -48,6 +49,7 @@ class Load:
                     self._one(context, goal, kept, done, total)
                     context.mark("loaded", number=kept.number)
                 done += kept.rows
+            self._finish(context, goal, held.kept)
         outputs = {"collections": len(held.kept), "rows": total, "bytes": held.data["bytes"]}
         context.mark("loaded-all", **outputs)
         return Done(outputs)
@@ -93,12 +95,24 @@ class Load:
             self._insert(server, old, name, kept.partition(number), rows, fields, explicit)
             done += rows
             context.progress("insert", done, total, "rows")
-        flush(context, server, name)
-        for index in old.indexes:
-            create_index(server, name, index.field, index.name, index.params)
-        wait_indexes(context, server, name)
-        if old.loaded:
-            load(context, server, name, _replicas(context, server, old))
+
+    def _finish(self, context: Context, goal: Goal, all_kept: list[Kept]) -> None:
+        """Flushes, indexes and loads; each is begun for all before any is waited for."""
+        server = goal.server
+        flush(context, server, [goal.name(kept.collection.name) for kept in all_kept])
+        for kept in all_kept:
+            name = goal.name(kept.collection.name)
+            there = {(one.field, one.name) for one in indexes(server, name)}
+            for index in kept.collection.indexes:
+                if (index.field, index.name) not in there:
+                    create_index(server, name, index.field, index.name, index.params)
+        for kept in all_kept:
+            wait_indexes(context, server, goal.name(kept.collection.name))
+        loaded = [kept for kept in all_kept if kept.collection.loaded]
+        for kept in loaded:
+            begin_load(server, goal.name(kept.collection.name), _replicas(context, server, kept.collection))
+        for kept in loaded:
+            wait_loaded(context, server, goal.name(kept.collection.name))
 
     def _insert(
         self,
@@ -163,19 +177,19 @@ def drop(server: Connection, name: str) -> None:
         server.call("DropCollection", "DropCollectionRequest", collection_name=name)
 
 
-def flush(context: Context, server: Connection, name: str) -> None:
+def flush(context: Context, server: Connection, names: list[str]) -> None:
     """Makes all that was inserted durable."""
-    import time
-
-    done = server.call("Flush", "FlushRequest", collection_names=[name], db_name=server.database)
-    segments = list(done.coll_segIDs[name].data) if name in done.coll_segIDs else []
-    stamp = done.coll_flush_ts.get(name, 0)
-    while not server.call(
-        "GetFlushState", "GetFlushStateRequest", segmentIDs=segments, collection_name=name, flush_ts=stamp,
-        db_name=server.database,
-    ).flushed:  # fmt: skip
-        context.progress("flush")
-        time.sleep(0.1)
+    if not names:
+        return
+    done = server.call("Flush", "FlushRequest", collection_names=names)
+    for name in names:
+        segments = list(done.coll_segIDs[name].data) if name in done.coll_segIDs else []
+        moment = done.coll_flush_ts.get(name, 0)
+        while not server.call(
+            "GetFlushState", "GetFlushStateRequest", segmentIDs=segments, collection_name=name, flush_ts=moment
+        ).flushed:
+            context.progress("flush")
+            time.sleep(0.1)
 
 
 def _replicas(context: Context, server: Connection, old: Collection) -> int:

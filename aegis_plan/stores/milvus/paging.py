@@ -19,9 +19,9 @@ BYTES = 4 << 20
 MOST_ROWS = 16_384
 """More rows no server gives at once."""
 FIRST_ROWS = 64
-_STRONG = 0
+_STRONG, _CUSTOMIZED = 0, 4
 _TOO_LARGE = ("larger than max", "maxOutputSize", "exceeds", "RESOURCE_EXHAUSTED", "Received message")
-_LOWEST = -(2**63)
+_LOWEST, HIGHEST = -(2**63), 2**63 - 1
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
@@ -50,6 +50,20 @@ def after(name: str, key: int | str | None) -> str:
     return f"{name} > {literal(key)}"
 
 
+def withheld(server: Connection, collection: Collection, moment: dict[str, Any]) -> int:
+    """How many rows have the one key that some servers count and give to nobody: they take it for the end."""
+    if collection.key.data_type == VARCHAR:
+        return 0
+    name = collection.key.name
+    return count(server, collection.name, moment, f"{name} == {HIGHEST}")
+
+
+def between(name: str, first: int | str, last: int | str) -> str:
+    """The expression for the keys from one to another."""
+    upper = f"{name} < {_LOWEST + 1}" if last == _LOWEST else f"{name} <= {literal(last)}"
+    return upper if first in ("", _LOWEST) else f"{name} >= {literal(first)} and {upper}"
+
+
 def keys_of(collection: Collection, fields: Any) -> Any:
     """The keys of a page's rows."""
     column = next((one for one in fields if one.field_name == collection.key.name), None)
@@ -65,13 +79,26 @@ def page_of(rows: int) -> dict[str, str]:
     return {"limit": str(rows), "iterator": "True", "reduce_stop_for_best": "True"}
 
 
+def fresh(server: Connection) -> dict[str, Any]:
+    """What lets a query see all that was written until now, by the server's own clock: waiting for that moment once is
+    enough for all pages after it. A server that does not tell its time is asked for the newest each time."""
+    try:
+        return {
+            "consistency_level": _CUSTOMIZED,
+            "guarantee_timestamp": server.call("AllocTimestamp", "AllocTimestampRequest").timestamp,
+        }
+    except RefusedError:
+        return {"consistency_level": _STRONG}
+
+
 class Reader:
-    """Reads one collection. `pinned` is the server's timestamp that all pages share, 0 where it gives none."""
+    """Reads one collection. `pinned` is the timestamp that the server says all pages share, 0 where it says none."""
 
     def __init__(self, server: Connection, collection: Collection, names: list[str] | None = None) -> None:
         self.server, self.collection = server, collection
         self.names = names if names is not None else collection.readable
         self.pinned = 0
+        self.moment = fresh(server)
         self._rows = FIRST_ROWS
 
     def pages(self, partition: str | None) -> Iterator[Page]:
@@ -97,6 +124,7 @@ class Reader:
                 continue
             if found.session_ts and not self.pinned:
                 self.pinned = found.session_ts
+                self.moment = {"consistency_level": _STRONG, "guarantee_timestamp": self.pinned}
             keys = keys_of(self.collection, found.fields_data)
             size = found.ByteSize()
             if len(keys):
@@ -112,9 +140,8 @@ class Reader:
             expr=expression,
             output_fields=self.names,
             partition_names=[partition] if partition is not None else [],
-            consistency_level=_STRONG,
-            guarantee_timestamp=self.pinned,
             query_params=pairs(page_of(limit)),
+            **self.moment,
         )
 
     def _in_order(self, last: int | str | None, keys: Any) -> None:
@@ -130,14 +157,14 @@ class Reader:
             before = key
 
 
-def count(server: Connection, name: str) -> int:
+def count(server: Connection, name: str, moment: dict[str, Any], expression: str = "") -> int:
     """How many rows the server counts; equal keys count as often as they are there."""
     found = server.call(
         "Query",
         "QueryRequest",
         collection_name=name,
-        expr="",
+        expr=expression,
         output_fields=["count(*)"],
-        consistency_level=_STRONG,
+        **moment,
     )
     return int(found.fields_data[0].scalars.long_data.data[0])

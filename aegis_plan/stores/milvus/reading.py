@@ -89,8 +89,17 @@ def release(server: Connection, name: str) -> None:
 
 
 def load(context: Context, server: Connection, name: str, replicas: int = 1) -> None:
-    """Loads a collection and waits for it. Raises UnavailableError `milvus-not-loaded`."""
+    """Loads a collection and waits for it."""
+    begin_load(server, name, replicas)
+    wait_loaded(context, server, name)
+
+
+def begin_load(server: Connection, name: str, replicas: int = 1) -> None:
     server.call("LoadCollection", "LoadCollectionRequest", collection_name=name, replica_number=replicas)
+
+
+def wait_loaded(context: Context, server: Connection, name: str) -> None:
+    """Waits until it is loaded. Raises UnavailableError `milvus-not-loaded`."""
     last, since = -1, time.monotonic()
     while server.call("GetLoadState", "GetLoadStateRequest", collection_name=name).state != LOADED:
         done = server.call("GetLoadingProgress", "GetLoadingProgressRequest", collection_name=name).progress

@@ -143,7 +143,7 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
 
 def _stage(draft: Draft, target: Target, point: RecoveryPoint, beside: str | None, aside: dict[str, Any]) -> str:
     ask, record = draft.ask, point.sets[0]
-    back = f"the set of {point.not_after.isoformat()}"
+    back = f"set {point.sets[-1].set}"
     facts = store_facts(ask.look)
     newest = f"{ask.name}/newest-set"
     return draft.add(

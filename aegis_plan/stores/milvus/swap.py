@@ -175,7 +175,7 @@ def _ours(all_kept: list[Kept], run: str) -> set[str]:
 
 
 def rename(server: Connection, name: str, to: str) -> None:
-    server.call("RenameCollection", "RenameCollectionRequest", oldName=name, newName=to, db_name=server.database)
+    server.call("RenameCollection", "RenameCollectionRequest", oldName=name, newName=to)
 
 
 def point(context: Context, server: Connection, number: int, alias: str, name: str) -> None:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.neo4j import admin, place, schema
-from aegis_plan.stores.neo4j.connection import SYSTEM, declared_server
+from aegis_plan.stores.neo4j.connection import SYSTEM, ask, declared_server
 from aegis_plan.stores.neo4j.importing import Importer
 from aegis_plan.stores.neo4j.look import lineage_of
 from aegis_plan.stores.neo4j.model import Counts, Exported, LoadParams, Manifest, Server
 from aegis_plan.stores.neo4j.private_server import WHERE, configure, private_server
 from aegis_plan.stores.neo4j.reading import Reading
 from aegis_plan.stores.neo4j.stage import staged_set, where_of
+from aegis_plan.stores.neo4j.values import quoted
 from aegis_plan.stores.postgresql.programs import account
 
 if TYPE_CHECKING:
@@ -93,11 +94,14 @@ class Load:
         lineage, nodes, relationships, left = "", 0, 0, []
         with private_server(context, server, where, ids, databases[0].name) as driver:
             for number, one in enumerate(databases):
+                if number:
+                    # The first is there from the start; only the Enterprise edition has more.
+                    ask(driver, SYSTEM, f"CREATE DATABASE {quoted(one.name)} IF NOT EXISTS WAIT", WHERE)
                 if manifest.kind == "export":
-                    left += self._import(context, driver, where, number, one)
-                read = self._read(context, driver, one.name)
+                    left += bring_in(context, driver, WHERE, staged_set(where), number, one)
+                read = read_all(context, driver, WHERE, one.name)
                 if manifest.kind == "export":
-                    compare(context, driver, one, read, left)
+                    compare(driver, WHERE, one, read, left)
                 nodes += read.nodes
                 relationships += read.relationships
             lineage = lineage_of(driver, databases[0].name, WHERE)
@@ -129,36 +133,18 @@ class Load:
         context.progress("load the dump", unit="")
         source = staged_set(where) / "dumps"
         source.mkdir(exist_ok=True)
-        os.replace(staged_set(where) / f"{number}.dump", source / f"{name}.dump") if not (
-            source / f"{name}.dump"
-        ).exists() else None
+        staged = staged_set(where) / f"{number}.dump"
+        if staged.exists():
+            os.replace(staged, source / f"{name}.dump")
         admin.run(
             context, server, "database", "load", name, f"--from-path={source}", "--overwrite-destination=true",
             configuration=folder,
         )  # fmt: skip
 
-    def _import(self, context: Context, driver: Driver, where: place.Layout, number: int, one: Exported) -> list[str]:
-        total = one.counts.nodes + one.counts.relationships
-        importer = Importer(context, driver, one.name, WHERE, total)
-        importer.nodes(_read(staged_set(where) / f"{number}.nodes"))
-        importer.relationships(_read(staged_set(where) / f"{number}.relationships"))
-        return schema.rebuild(context, driver, one.name, WHERE, one.constraints, one.indexes)
-
-    def _read(self, context: Context, driver: Driver, name: str) -> Counts:
-        context.progress("compare", unit="")
-        reading = Reading(driver, name, WHERE, context.attempt.run, context.check)
-        try:
-            for chunks in (reading.nodes(), reading.relationships()):
-                for _ in chunks:
-                    pass
-            return reading.counts()
-        finally:
-            reading.close()
-
     def _beside(self, where: place.Layout, context: Context, params: LoadParams, outputs: dict[str, Any]) -> None:
         """Leaves a data folder that a server can be pointed to, without the login of ours."""
-        for name in ("databases/system", "transactions/system", "dbms"):
-            shutil.rmtree(where.staged / name, ignore_errors=True) if outputs["kind"] == "export" else None
+        for name in ("databases/system", "transactions/system", "dbms") if outputs["kind"] == "export" else ():
+            shutil.rmtree(where.staged / name, ignore_errors=True)
         place.write_note(where.staged, run=context.attempt.run, store=params.store, state="loaded", outputs=outputs)
         if where.data.exists():
             where.data.rmdir()
@@ -167,20 +153,35 @@ class Load:
         place.remove(where, context)
 
 
-def compare(context: Context, driver: Driver, one: Exported, read: Counts, left: list[str]) -> None:
-    """Raises DamageError `restored-data-differs`."""
-    problems = [
-        name
-        for name in ("nodes", "relationships", "labels", "types", "nodes_sum", "relationships_sum")
-        if getattr(one.counts, name) != getattr(read, name)
-    ]
-    from aegis_plan.stores.neo4j.connection import ask
+def bring_in(context: Context, driver: Driver, where: str, folder: Path, number: int, one: Exported) -> list[str]:
+    """Loads one database of an export into an empty one. Gives the types of constraints that this edition lacks."""
+    importer = Importer(context, driver, one.name, where, one.counts.nodes + one.counts.relationships)
+    importer.nodes(_read(folder / f"{number}.nodes"))
+    importer.relationships(_read(folder / f"{number}.relationships"))
+    return schema.rebuild(context, driver, one.name, where, one.constraints, one.indexes)
 
-    constraints = {str(row[2]) for row in ask(driver, one.name, schema.CONSTRAINTS, WHERE)}
+
+def read_all(context: Context, driver: Driver, where: str, name: str) -> Counts:
+    """What a database holds now."""
+    context.progress("compare", unit="")
+    reading = Reading(driver, name, where, context.attempt.run, context.check)
+    try:
+        for chunks in (reading.nodes(), reading.relationships()):
+            for _ in chunks:
+                pass
+        return reading.counts()
+    finally:
+        reading.close()
+
+
+def compare(driver: Driver, where: str, one: Exported, read: Counts, left: list[str]) -> None:
+    """Raises DamageError `restored-data-differs`."""
+    problems = [name for name in Counts.model_fields if getattr(one.counts, name) != getattr(read, name)]
+    constraints = {str(row[2]) for row in ask(driver, one.name, schema.CONSTRAINTS, where)}
     wanted = {str(row["createStatement"]) for row in one.constraints}
     if len(wanted - constraints) != len(left) or constraints - wanted:
         problems.append("constraints")
-    indexes = {str(row[3]) for row in ask(driver, one.name, schema.INDEXES, WHERE) if row[2] is None}
+    indexes = {str(row[3]) for row in ask(driver, one.name, schema.INDEXES, where) if row[2] is None}
     if indexes != {str(row["createStatement"]) for row in one.indexes}:
         problems.append("indexes")
     if problems:

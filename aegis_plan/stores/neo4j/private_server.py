@@ -38,7 +38,7 @@ def configure(server: Server, where: Layout, ids: tuple[int, int] | None, databa
     """Writes the configuration that leads every program to the staged data; gives its folder."""
     folder = where.staging / "conf"
     own(folder, ids)
-    for name in ("logs", "run", "import", "plugins", "licenses"):
+    for name in ("logs", "run", "import", "plugins"):
         own(where.staging / name, ids)
     said = settings(server)
     lines = [f"{name}={value}" for name, value in said.items() if name in _KEPT]
@@ -49,7 +49,6 @@ def configure(server: Server, where: Layout, ids: tuple[int, int] | None, databa
         "server.directories.run": where.staging / "run",
         "server.directories.import": where.staging / "import",
         "server.directories.plugins": where.staging / "plugins",
-        "server.directories.licenses": where.staging / "licenses",
         "initial.dbms.default_database": database,
         "server.default_listen_address": "127.0.0.1",
         "server.bolt.listen_address": f"127.0.0.1:{port}",

@@ -54,8 +54,8 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
     if target.selection:
         return _refused(
             ask,
-            "selection-not-possible",
-            "Neo4j goes back as a whole",
+            "selection-impossible",
+            "this kind of store is restored whole",
             f"{', '.join(target.selection)} cannot be restored alone",
             "restore the store --beside a folder, start a server on it and take over what is needed",
         )
@@ -69,7 +69,7 @@ def recover_recipe(ask: Ask, target: Target, member: str | None, beside: str | N
         )
     draft = Draft(ask, name, beside=beside is not None)
     record = point.sets[0] if point is not None else None
-    back = f"the set of {point.not_after.isoformat()}" if point is not None else "the newest set"
+    back = f"set {point.sets[-1].set}" if point is not None else "the newest set"
     aside = {"beside": beside} if beside is not None else {}
     stage = draft.add(
         "stage",

@@ -110,7 +110,7 @@ class Archive:
             objects=written.objects,
             details=details if details.get("history") else {**told(end.lsn, data), **details},
         )
-        copies = proved(context, written, ready, sealing.minimum_copies)
+        copies = proved(context, written, ready, sealing.minimum_copies, key)
         write_record(context, record, private, copies, sealing.minimum_copies)
         mark = digest(record)
         self.heads = (mark,)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aegis_plan.catalog.due import due_since
+from aegis_plan.documents.recipients import recipients_of
 from aegis_plan.plan.step import Step, new_step
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.postgresql.chains import Chain, LineageArchive
@@ -109,6 +110,8 @@ def log_steps(draft: Draft, server: Seen, one: LineageArchive | None, chain: Cha
         return
     if declared.stream and draft.streamed is not None:
         flowing(draft, draft.streamed)
+        if seals_to_others(draft.ask, draft.streamed):
+            start_stream(draft, server, "the recipients of the documents were changed, and the stream seals to others")
         return
     if draft.streamed is not None:
         end_stream(draft, server)
@@ -127,6 +130,17 @@ def log_steps(draft: Draft, server: Seen, one: LineageArchive | None, chain: Cha
             log_step(draft, server, one, chain, hole, behind)
     if declared.stream:
         start_stream(draft, server)
+
+
+def seals_to_others(ask: Ask, said: Mapping[str, object]) -> bool:
+    """Whether a stream seals to other recipients than those of the documents."""
+    readers, sealing = said.get("readers"), ask.documents.sealing
+    return (
+        isinstance(readers, list)
+        and bool(readers)
+        and sealing is not None
+        and set(readers) != {*recipients_of(sealing)[1]}
+    )
 
 
 def flowing(draft: Draft, said: Mapping[str, object]) -> None:
@@ -205,13 +219,14 @@ def stream_step(ask: Ask, server_site: str, member: str, lineage: str | None, **
     return new_step("start-log-stream", **{**known, **fields})
 
 
-def start_stream(draft: Draft, server: Seen) -> None:
+def start_stream(draft: Draft, server: Seen, reason: str = "the log should be streamed, and nobody does") -> None:
     draft.steps.append(
         stream_step(
             draft.ask,
             server.member.site,
             server.member.member,
             server.lineage,
+            reason=reason,
             needs=tuple(step.id for step in draft.steps if step.action in ("create-slot", "archive-log")),
             facts=facts_of(draft, "lineage"),
         )

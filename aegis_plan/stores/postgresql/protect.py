@@ -40,7 +40,6 @@ def protect(ask: Ask) -> Recipe:
         )
         return Recipe(findings=(note,))
     draft = Draft(ask, ask.store.backup, archive(ask.look.shelf), store_facts(ask.look), ask.stream)
-    _catalog(draft)
     server = server_to_read(draft)
     if server is None or not fit_to_back_up(draft, server):
         return draft.recipe()
@@ -104,36 +103,6 @@ def backup(ask: Ask, method: Literal["full", "incremental", "log"]) -> Recipe:
         else:
             _backup_step(draft, server, "incremental", "asked for", chain.last)
     return draft.recipe()
-
-
-def _catalog(draft: Draft) -> None:
-    """Findings about what the repositories hold."""
-    for holding in draft.ask.look.shelf.holdings:
-        if not holding.reachable:
-            draft.find(
-                "warning",
-                "repository-unreachable",
-                "a repository cannot be reached",
-                f"{holding.repository}: {holding.reason}",
-                "copies there are missing from this plan; look again when it is back",
-            )
-        for damage in holding.damage[:20]:
-            severity = "breach" if damage.kind in ("unknown-signer", "bad-signature", "rolled-back") else "warning"
-            draft.find(
-                severity,
-                "copy-damaged",
-                "something in a repository is not as its record says",
-                f"{holding.repository}: {damage.kind.replace('-', ' ')}: {damage.key}: {damage.detail}",
-                "other copies are used; find out who or what changed it",
-            )
-        if len(holding.damage) > 20:
-            draft.find(
-                "warning",
-                "copy-damaged",
-                "something in a repository is not as its record says",
-                f"{holding.repository}: {len(holding.damage) - 20} more",
-                "'aegis catalog' lists them",
-            )
 
 
 def _full(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain | None, hole: str) -> str:

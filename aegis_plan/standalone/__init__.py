@@ -1,0 +1,1 @@
+"""What lies beside the published documents for a machine that has nothing, not even this program."""
