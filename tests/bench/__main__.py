@@ -33,6 +33,7 @@ def main() -> None:
         ("catalog", ["3000"]),
         ("postgresql", sys.argv[1:]),
         ("incremental", sys.argv[1:2]),
+        ("milvus", []),
     ):
         subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], cwd=ROOT, check=True)
 
