@@ -80,7 +80,7 @@ def private_server(
     log = where.staging / "logs" / "aegis.log"
     admin.run(context, server, "dbms", "set-initial-password", first, configuration=folder)
     told = {**os.environ, **control.environment(server), "NEO4J_CONF": str(folder)}
-    child = context.children().start([f"{server.home}/bin/neo4j", "console"], user=server.run_as, env=told, log=log)
+    child = context.children().start([control.program(server), "console"], user=server.run_as, env=told, log=log)
     try:
         _wait(context, child, address, first, database, log)
         # The first one stood in a command line for a moment, where every account of the host could read it.
