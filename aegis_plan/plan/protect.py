@@ -45,7 +45,8 @@ def plan_protection(
             made = tuple(step.id for step in recipe.steps if step.action == "backup" and not stuck(recipe.findings))
             going = prune(ask, engine, after=made)
             old = overdue(ask, more)
-            held = locks(ask, engine, made, more)
+            sure = () if stuck(recipe.findings) else recipe.steps
+            held = locks(ask, engine, (*sure, *more))
             own[ask.name] = recipe.steps
             steps.extend((*more, *held, *going.steps, *old.steps))
             findings.extend((*lacking, *going.findings, *old.findings))

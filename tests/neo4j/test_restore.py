@@ -74,7 +74,7 @@ class Host:
         while not when() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.005)
         assert process.poll() is None, process.communicate()[0]
-        for pid in [*children(process.pid), process.pid]:
+        for pid in [*filter(ours, children(process.pid)), process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.communicate()
@@ -87,6 +87,13 @@ class Host:
     @property
     def data(self) -> Path:
         return self.server.home / "data"
+
+
+def ours(pid: int) -> bool:
+    """Whether it is a process of the product, and no program that it started."""
+    with contextlib.suppress(OSError):
+        return "python" in (Path("/proc") / str(pid) / "comm").read_text()
+    return False
 
 
 def children(pid: int) -> list[int]:
@@ -136,14 +143,15 @@ def test_a_restore_that_is_killed_while_it_loads_goes_on_and_keeps_the_old_data(
 
 
 @pytest.mark.timeout(900)
-def test_a_server_that_was_stopped_for_a_dump_comes_up_again_whoever_dies(host: Host) -> None:
+def test_a_server_that_was_stopped_for_a_dump_comes_up_again_whoever_dies(host: Host, sweep: bool) -> None:
     host.declare("dump")
     before = everything(host.server)
     dumps = host.data / ".aegis-dump-graph"
     run = host.killed(lambda: any(dumps.glob("*.dump")), "backup", "graph", "-y")
     neo4j.wait(host.server)
     assert everything(host.server) == before
-    host.aegis("resume", run)
-    neo4j.wait(host.server)
-    assert everything(host.server) == before
-    assert not dumps.exists()
+    if sweep:
+        host.aegis("resume", run)
+        neo4j.wait(host.server)
+        assert everything(host.server) == before
+        assert not dumps.exists()

@@ -17,7 +17,7 @@ from aegis_plan.errors import DamageError
 from aegis_plan.stores.milvus.collection import VECTORS, Collection, describe
 from aegis_plan.stores.milvus.connection import Connection, message, pairs
 from aegis_plan.stores.milvus.model import LoadParams
-from aegis_plan.stores.milvus.paging import MOST_ROWS, Reader, count, fresh, keys_of, literal, page_of
+from aegis_plan.stores.milvus.paging import MOST_ROWS, Reader, between, count, fresh, keys_of, page_of
 from aegis_plan.stores.milvus.reading import open_to_read, put_back, put_back_earlier
 from aegis_plan.stores.milvus.rows import compact
 from aegis_plan.stores.milvus.staged import Kept, folder_of, remove, require
@@ -140,10 +140,7 @@ def _page(
     server: Connection, made: Collection, partition: str | None, rows: int, fields: Any, moment: dict[str, Any]
 ) -> None:
     keys = keys_of(made, fields)
-    name = made.key.name
-    expression = f"{name} <= {literal(keys[-1])}"
-    if keys[0] not in ("", -(2**63)):
-        expression = f"{name} >= {literal(keys[0])} and {expression}"
+    expression = between(made.key.name, keys[0], keys[-1])
     wanted = {one.field_name: _canonical(one) for one in compact(fields)}
     answer = server.call(
         "Query", "QueryRequest", collection_name=made.name, expr=expression, output_fields=made.readable,
@@ -203,7 +200,7 @@ def _search(server: Connection, made: Collection, fields: Any, renewed: bool, mo
         name = made.key.name
         found = server.call(
             "Search", "SearchRequest", collection_name=made.name,
-            dsl="" if renewed else f"{name} == {literal(keys[0])}", dsl_type=1, nq=1,
+            dsl="" if renewed else between(name, keys[0], keys[0]), dsl_type=1, nq=1,
             placeholder_group=message("PlaceholderGroup", placeholders=[value]).SerializeToString(),
             search_params=pairs(params), output_fields=[name], **moment,
         ).results  # fmt: skip

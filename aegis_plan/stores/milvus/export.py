@@ -19,7 +19,7 @@ from aegis_plan.stores.milvus.collection import Collection, describe, names
 from aegis_plan.stores.milvus.connection import RefusedError, connect
 from aegis_plan.stores.milvus.lineage import lineage_of
 from aegis_plan.stores.milvus.model import BackupParams, Server
-from aegis_plan.stores.milvus.paging import Reader, count, fresh
+from aegis_plan.stores.milvus.paging import HIGHEST, Reader, count, fresh, withheld
 from aegis_plan.stores.milvus.reading import Opened, open_to_read, put_back, put_back_earlier
 from aegis_plan.stores.milvus.rows import end, frame, head
 from aegis_plan.stores.milvus.staged import ours
@@ -42,7 +42,8 @@ class Source:
         self._server = connect(context, params.store, params.member)
         self._opened: list[Opened] = []
         self._kept: list[dict[str, Any]] = []
-        self._rows = self._counted = 0
+        self._rows = self._counted = self._withheld = 0
+        self._highest = False
         self._pinned: list[int] = []
         try:
             self._begin()
@@ -91,13 +92,18 @@ class Source:
         before = count(self._server, collection.name, reader.moment)
         parts: list[str | None] = [None] if collection.by_partition_key else list(collection.partitions)
         each = [0] * len(parts)
+        self._highest = False
         yield head()
         for at, partition in enumerate(parts):
             for page in reader.pages(partition):
                 each[at] += page.rows
+                self._highest = self._highest or page.keys[-1] == HIGHEST
                 yield frame(at, page.rows, page.fields)
         yield end(sum(each))
-        after = count(self._server, collection.name, fresh(self._server))
+        now = fresh(self._server)
+        after = count(self._server, collection.name, now)
+        if not self._highest:
+            self._withheld += withheld(self._server, collection, now)
         still = self._still(collection)
         self._settle(opened)
         self._rows += sum(each)
@@ -176,6 +182,14 @@ class Source:
                 f"{self._server.where}: it counts {self._counted}, {self._rows} with keys of their own were read",
                 "of rows with equal keys one is kept; the rest was written or deleted meanwhile",
             )
+        if self._withheld:
+            self._context.find(
+                "warning",
+                "milvus-row-withheld",
+                "the server counts rows that it gives to nobody",
+                f"{self._server.where}: {self._withheld} with the largest key there is, {HIGHEST}",
+                "give them another key; no query, search or backup sees them as they are",
+            )
         consistency: Literal["exact", "fuzzy"] = "exact" if exact else "fuzzy"
         details = {
             "version": self._server.version,
@@ -183,6 +197,7 @@ class Source:
             "collections": len(self._kept),
             "rows": self._rows,
             "counted": self._counted,
+            "withheld": self._withheld,
             "pinned": bool(self._pinned) and all(self._pinned),
         }
         self.close()
