@@ -43,10 +43,12 @@ def plan_protection(
         findings.extend(holdings(ask.name, ask.look.shelf))
         recipe = engine.protect(ask)
         if engine.built:
-            more, lacking = copies(ask)
             made = tuple(step.id for step in recipe.steps if step.action == "backup" and not stuck(recipe.findings))
             # With many ranges of log this takes a while, and marks and deletions are of the data aspect.
             going = prune(ask, engine, after=made) if aspects.DATA in (wanted or (aspects.DATA,)) else Recipe()
+            gone = {record for step in going.steps for record in step.params["records"]}
+            more, lacking = copies(ask)
+            more = [step for step in more if step.params.get("record") not in gone]
             old = overdue(ask, more)
             sure = () if stuck(recipe.findings) else recipe.steps
             held = locks(ask, engine, (*sure, *more))
