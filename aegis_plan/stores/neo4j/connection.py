@@ -80,6 +80,8 @@ def speaking(where: str) -> Iterator[None]:
 
 
 def _short(error: BaseException) -> str:
+    if "Connection refused" in str(error):
+        return "nothing listens there"
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 

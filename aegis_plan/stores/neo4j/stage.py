@@ -68,7 +68,7 @@ class Stage:
                 "neo4j-not-here",
                 "the server's data or its programs are not on this host",
                 f"{where.data.parent}, {control.program(server)}",
-                "correct `home`, `configuration` and `admin` of the member's server; neo4j is looked for beside neo4j-admin",
+                "correct `home`, `configuration` and `admin` of the member's server; neo4j stands beside neo4j-admin",
             )
         if params.beside and where.data.exists() and any(where.data.iterdir()):
             raise AegisError(
