@@ -11,7 +11,6 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys as layout
 from aegis_plan.repositories.contract import Repository
 from aegis_plan.repositories.rewrapping import Rewrapping, done_already, forms_in
-from aegis_plan.repositories.versions import Kept
 from aegis_plan.stores.archive import signing
 
 _SHOWN = 5
@@ -95,19 +94,16 @@ def _answering(context: Context) -> Mapping[str, Repository]:
     return found
 
 
-def _tell_left(context: Context, left: Mapping[str, list[Kept]]) -> None:
+def _tell_left(context: Context, left: Mapping[str, list[AegisError]]) -> None:
     for name, kept in left.items():
-        if not kept:
-            continue
-        times = [one.until for one in kept if one.until is not None]
-        until = f"locked until {max(times):%Y-%m-%d %H:%M} UTC" if times else "until somebody removes them"
         context.find(
             "warning",
             "keys-still-readable",
-            "old forms of data keys can still be read as earlier versions",
-            f"{name}: {len(kept)} forms, {until}, such as {kept[0].key}: {kept[0].reason}; whoever has a removed "
-            "key and may read versions opens with them what was sealed until now",
-            "delete these versions with an account that may, or wait; what is sealed from now on is not concerned",
+            "old forms of data keys stay, because they cannot be removed",
+            f"{name}: {len(kept)} forms, such as {kept[-1].detail}; whoever has a removed key opens with them what was "
+            "sealed until now",
+            "once a lock ends, or with an identity that may remove them, 'aegis keys rewrap' does; what is sealed from "
+            "now on is not concerned",
         )
 
 

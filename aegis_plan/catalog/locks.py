@@ -51,14 +51,18 @@ def lacking(
     kept: Iterable[str],
     repository: str,
     now: datetime,
+    lately: timedelta = timedelta(0),
 ) -> dict[str, datetime]:
-    """Id of each record that a repository holds and has locked too briefly, to how long it is to be."""
+    """Id of each record that a repository holds and has locked too briefly, to how long it is to be. Ranges of the log
+    that were written `lately` are left for the next time: there is a new one every few minutes."""
     staying = set(kept)
     locked = known(records)
     living_ones: tuple[SetRecord | LogRecord, ...] = (*alive.sets, *alive.log)
     found = {}
     for record in living_ones:
         if repository not in alive.holders.get(record.id, ()) or record.id not in staying:
+            continue
+        if isinstance(record, LogRecord) and now - record.written < lately:
             continue
         end = ends.get(record.id, now)
         have = locked.get((repository, record.id))

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aegis_plan.cli import escrowed
 from aegis_plan.cli.session import Session
 from aegis_plan.cli.source import Source
-from aegis_plan.cli.standin import NAME, StandIn, applied, elsewhere, of, site_file
+from aegis_plan.cli.standin import NAME, StandIn, elsewhere, of, site_file
 from aegis_plan.errors import AegisError, UsageError
 
 if TYPE_CHECKING:
@@ -38,16 +39,19 @@ def enter(session: Session, source: Source) -> Path:
         found, contents = _newest(system, {"": repository}, trusted, keys)
         documents = _documents(contents, found)
         name = _called(repository, documents, source, system)
+        # Before the other repositories: their credentials may be in it.
+        secrets = escrowed.bring(documents, repository, keys, found.publication.signers, source.escrow)
         others = _others(documents, name, repository, source)
         with _closing(others):
             found, contents = _newer(system, {**others, name: repository}, trusted, keys, found, contents, name)
             documents = _documents(contents, found)
             site = _site(documents, source, system)
             plans = _write(_folder(source, system), source, found, contents, documents, site, name, keys)
+            _lay_secrets(secrets, plans)
             for one in (repository, *others.values()):
                 if not isinstance(one, AegisError):
                     _runs(plans, one, system, keys, found)
-    _tell(source, found, documents, plans, site, name)
+    _tell(found, documents, plans, site, name)
     return plans
 
 
@@ -363,7 +367,14 @@ def _runs(plans: Path, repository: Repository, system: str, keys: tuple[str, ...
         bring(site_file(plans, kept).parent / kept.site / "runs", repository, system, keys, found.publication.signers)
 
 
-def _tell(source: Source, found: Found, documents: Documents, plans: Path, site: str, name: str) -> None:
+def _lay_secrets(secrets: Mapping[str, str], plans: Path) -> None:
+    try:
+        escrowed.lay(secrets, plans.parent / "site")
+    except OSError as error:
+        raise AegisError("file-not-written", "a file cannot be written", f"{plans.parent}: {error.strerror}") from None
+
+
+def _tell(found: Found, documents: Documents, plans: Path, site: str, name: str) -> None:
     publication = found.publication
     click.echo(
         f"Documents of {publication.system} as in force: revision {publication.number}, published "
@@ -372,15 +383,10 @@ def _tell(source: Source, found: Found, documents: Documents, plans: Path, site:
         "all is over).",
         err=True,
     )
-    from aegis_plan.cli.escrowed import unset
-
-    for line in unset(documents, plans, site, source.escrow):
+    for line in escrowed.unset(documents, plans.parent / "site"):
         click.echo(line, err=True)
     sys.stderr.flush()
 
 
 def _warn(text: str) -> None:
     click.echo(f"warning: {text}", err=True)
-
-
-__all__ = ["applied", "enter"]

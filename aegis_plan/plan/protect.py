@@ -16,6 +16,7 @@ from aegis_plan.plan.publishing import publishing
 from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
+from aegis_plan.stores.contract import Recipe
 from aegis_plan.stores.copies import copies
 from aegis_plan.stores.locking import locks
 from aegis_plan.stores.retention import prune
@@ -35,6 +36,7 @@ def plan_protection(
     choices: list[str] = []
     own: dict[str, tuple[Step, ...]] = {}
     said: dict[str, tuple[PlanFinding, ...]] = {}
+    wanted = asked.options.get("aspects") or ()
     questions = asks(documents, snapshot, names, asked.sites_down)
     for ask in questions.values():
         engine = spec(ask.store.engine)
@@ -43,9 +45,11 @@ def plan_protection(
         if engine.built:
             more, lacking = copies(ask)
             made = tuple(step.id for step in recipe.steps if step.action == "backup" and not stuck(recipe.findings))
-            going = prune(ask, engine, after=made)
+            # With many ranges of log this takes a while, and marks and deletions are of the data aspect.
+            going = prune(ask, engine, after=made) if aspects.DATA in (wanted or (aspects.DATA,)) else Recipe()
             old = overdue(ask, more)
-            held = locks(ask, engine, made, more)
+            sure = () if stuck(recipe.findings) else recipe.steps
+            held = locks(ask, engine, (*sure, *more))
             own[ask.name] = recipe.steps
             steps.extend((*more, *held, *going.steps, *old.steps))
             findings.extend((*lacking, *going.findings, *old.findings))
@@ -71,7 +75,7 @@ def plan_protection(
         documents=documents,
         documents_digest=digest,
         snapshot=snapshot,
-        steps=ordered(aspects.only(steps, asked.options.get("aspects") or ())),
+        steps=ordered(aspects.only(steps, wanted)),
         findings=unique((*findings, *breaches, *cautions.experimental(documents))),
         forecasts=forecasts,
         choices=tuple(choices),

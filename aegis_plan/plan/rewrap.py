@@ -6,7 +6,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from aegis_plan.catalog.holding import Shelf
@@ -41,8 +41,9 @@ class Apart:
     """For each form that has to be opened: who can."""
 
 
-def apart(store: str, shelf: Shelf, sealing: Sealing) -> list[Apart]:
-    """Every lineage of a store whose data keys are not wrapped to the recipients of today."""
+def apart(store: str, shelf: Shelf, sealing: Sealing, locked: Collection[str] = ()) -> list[Apart]:
+    """Every lineage of a store whose data keys are not wrapped to the recipients of today. Old forms beside new ones
+    are no matter in the repositories `locked`, where they can only be waited for."""
     data, meta = (frozenset(names) for names in recipients_of(sealing))
     right = {
         (group.lineage, key)
@@ -56,12 +57,13 @@ def apart(store: str, shelf: Shelf, sealing: Sealing) -> list[Apart]:
         for group in holding.wrapped:
             has_data, has_meta = frozenset(group.data), frozenset(group.meta)
             same = (has_data, has_meta) == (data, meta)
-            if same and not group.older:
+            older = () if holding.repository in locked else group.older
+            if same and not older:
                 continue
             one = found.setdefault(group.lineage, Apart(store, group.lineage))
             one.places.add(holding.repository)
-            one.older.update(group.older)
-            one.keys.update(group.older if same else group.keys)
+            one.older.update(older)
+            one.keys.update(older if same else group.keys)
             if same:
                 continue
             one.removed |= (has_meta - meta) | (has_data - data)
@@ -72,20 +74,32 @@ def apart(store: str, shelf: Shelf, sealing: Sealing) -> list[Apart]:
     return [found[lineage] for lineage in sorted(found)]
 
 
+def locking(documents: Documents) -> list[str]:
+    """The repositories that lock what they hold."""
+    return [name for name, one in documents.repositories.items() if getattr(one, "object_lock", None) is not None]
+
+
 def rewraps(
-    documents: Documents, snapshot: Snapshot, stores: Sequence[str], identity: str = "", site: str = ""
+    documents: Documents,
+    snapshot: Snapshot,
+    stores: Sequence[str],
+    identity: str = "",
+    site: str = "",
+    asked: bool = False,
 ) -> tuple[list[Step], list[PlanFinding]]:
     """Steps that wrap data keys to today's recipients, and findings. `identity` is a reference to a key that opens
-    them, at `site`; without one a site is chosen whose own keys do."""
+    them, at `site`; without one a site is chosen whose own keys do. When `asked` for by hand, what locks keep is tried
+    too."""
     sealing = documents.sealing
     steps: list[Step] = []
     findings: list[PlanFinding] = []
     if sealing is None:
         return steps, findings
     tiers = store_tiers(documents)
+    locked = [] if asked else locking(documents)
     for name in sorted(stores, key=lambda name: (tiers[name], name)):
         look = snapshot.stores.get(name)
-        for one in apart(name, look.shelf, sealing) if look is not None else ():
+        for one in apart(name, look.shelf, sealing, locked) if look is not None else ():
             where = site or _site(documents, snapshot, one)
             if where:
                 steps.append(_step(documents, snapshot, one, where, identity, tiers[name], sealing))
@@ -98,7 +112,7 @@ def plan_rewrap(documents: Documents, snapshot: Snapshot, digest: str, tool: str
     names = intent.stores or tuple(documents.stores)
     options = intent.options
     steps, findings = rewraps(
-        documents, snapshot, names, str(options.get("identity", "")), str(options.get("site", ""))
+        documents, snapshot, names, str(options.get("identity", "")), str(options.get("site", "")), asked=True
     )
     findings.extend(_away(snapshot, names))
     findings.extend(_streams(documents, snapshot, names))

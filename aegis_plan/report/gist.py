@@ -155,8 +155,10 @@ def _back(plan: Plan, number: dict[str, int]) -> str:
     changing = [step for step in plan.steps if step.symbol != "<="]
     if not changing:
         return "nothing is changed"
-    touched = dict.fromkeys(step.subject for step in changing if step.destructive)
-    gone = [step for step in changing if step.destructive and not step.reversible]
+    # What stops a server only to make something, as a dump does, takes nothing away.
+    replacing = [step for step in changing if step.destructive and step.symbol != "+"]
+    touched = dict.fromkeys(step.subject for step in replacing)
+    gone = [step for step in replacing if not step.reversible]
     lasting = [step for step in changing if not step.reversible and step.symbol != "+"]
     told = []
     if gone:

@@ -284,11 +284,11 @@ class AzureRepository:
         """Takes the unfinished blocks under a name away. Raises as `put` and `delete`."""
         from azure.core import MatchConditions
 
-        remover = self.blob(key, "prune")
+        blob = self.blob(key, "prune")
         try:
             with self.mapped(f"forget the blocks of {key}"):
-                put = self.blob(key).commit_block_list([], metadata=NOTHING, match_condition=MatchConditions.IfMissing)
-                remover.delete_blob(match_condition=MatchConditions.IfNotModified, etag=put["etag"])
+                put = blob.commit_block_list([], metadata=NOTHING, match_condition=MatchConditions.IfMissing)
+                blob.delete_blob(match_condition=MatchConditions.IfNotModified, etag=put["etag"])
         except Refused as refused:
             if refused.kind not in ("exists", "missing"):
                 raise refused.as_error(self.name, key) from None

@@ -15,7 +15,6 @@ from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.repositories import keys as layout
 from aegis_plan.repositories.contract import Repository, read
 from aegis_plan.repositories.datakeys import signed
-from aegis_plan.repositories.versions import Kept, purge
 from aegis_plan.sealing.keys import DataKey, Wrapping, public_identity, unwrap, wrap
 
 Forms = dict[str, dict[int, str]]
@@ -38,8 +37,8 @@ class Rewrapping:
     """Old forms that went."""
     failed: dict[str, AegisError] = field(default_factory=dict)
     """Data keys that keep an old form somewhere, and why."""
-    left: dict[str, list[Kept]] = field(default_factory=dict)
-    """By repository: old forms that can still be read as earlier versions of a key."""
+    left: dict[str, list[AegisError]] = field(default_factory=dict)
+    """By repository: why old forms of data keys stay that were to be removed."""
 
     def __post_init__(self) -> None:
         self._wanted = recipients_of(self.sealing)
@@ -76,9 +75,15 @@ class Rewrapping:
             self._put(repository, place, blob)
             for key_of_old in [key for key in found.values() if key != place]:
                 self.check()
-                repository.delete(key_of_old)
-                self.removed += 1
-                self.left.setdefault(name, []).extend(purge(repository, key_of_old))
+                try:
+                    repository.delete(key_of_old)
+                except AegisError as error:
+                    if error.code not in ("object-locked", "repository-denied"):
+                        raise
+                    # All else can be done, and what stays is told.
+                    self.left.setdefault(name, []).append(error)
+                else:
+                    self.removed += 1
 
     def _newest(self, prefix: str, forms: Mapping[str, dict[int, str]]) -> tuple[int, Wrapping, bytes]:
         """The newest form that a listed signer signed, over all repositories."""

@@ -80,14 +80,12 @@ def remove(repository: S3Repository, client: Any, key: str) -> None:
     for one in kept(repository, client, key):
         if one.key != name:
             continue
-        refused = 0
-        for version in one.versions:
-            refused += not _removed(repository, client, key, version.id)
+        stay = [version for version in one.versions if not _removed(repository, client, key, version.id)]
         # Without its markers an object that is locked is seen again; where all is gone they hide nothing.
         for marker in one.markers:
             _removed(repository, client, key, marker)
-        if refused:
-            raise _locked(repository.name, key, refused)
+        if stay:
+            raise _locked(repository.name, key, len(stay), _until(repository, client, key, stay[0].id))
 
 
 def _removed(repository: S3Repository, client: Any, key: str, version: str) -> bool:
@@ -103,10 +101,21 @@ def _removed(repository: S3Repository, client: Any, key: str, version: str) -> b
     return True
 
 
-def _locked(name: str, key: str, count: int) -> AegisError:
+def _until(repository: S3Repository, client: Any, key: str, version: str) -> str:
+    """Until when a version is locked, in words; nothing where nobody says."""
+    where = {"Bucket": repository.bucket, "Key": repository.full_key(key), "VersionId": version}
+    try:
+        with repository.mapped(f"look at the lock of {key}"):
+            until = client.get_object_retention(**where)["Retention"]["RetainUntilDate"]
+    except (AegisError, Refused, KeyError):
+        return ""
+    return f", locked until {until:%Y-%m-%d %H:%M} UTC"
+
+
+def _locked(name: str, key: str, count: int, until: str) -> AegisError:
     return AegisError(
         "object-locked",
         "an object is locked, and cannot be removed yet",
-        f"{name}: {key}: {count} versions stay",
+        f"{name}: {key}: {count} version{'s stay' if count > 1 else ' stays'}{until}",
         "it goes once its lock ends, or give the identity that prunes the right to remove versions",
     )

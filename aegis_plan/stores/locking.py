@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from aegis_plan.catalog.living import living
 from aegis_plan.catalog.locks import lacking, wanted
@@ -12,10 +13,14 @@ from aegis_plan.plan.step import Estimate, Step, measured, new_step
 from aegis_plan.stores.contract import Ask, StoreSpec
 from aegis_plan.stores.retention import retention_of, rules_of, site_of
 
+LATELY = timedelta(hours=1)
+"""A range of the log so young is locked with the next backup or an hour later, not by a plan of its own."""
+_WRITE = ("backup", "archive-log", "archive-tail")
 
-def locks(ask: Ask, engine: StoreSpec, after: Sequence[str] = (), copied: Sequence[Step] = ()) -> list[Step]:
-    """One step for each repository that locks: what it holds and has locked too briefly, and what the steps `after`
-    which it comes will add to it."""
+
+def locks(ask: Ask, engine: StoreSpec, steps: Sequence[Step] = ()) -> list[Step]:
+    """One step for each repository that locks: what it holds and has locked too briefly, and what the other `steps`
+    of the plan will add to it."""
     backup = ask.store.backup
     if backup is None:
         return []
@@ -30,10 +35,11 @@ def locks(ask: Ask, engine: StoreSpec, after: Sequence[str] = (), copied: Sequen
         declared = ask.documents.repositories.get(name)
         if not isinstance(declared, S3Repository) or declared.object_lock is None or name not in reachable:
             continue
-        short = lacking(alive, shelf.records, ends, kept, name, ask.now)
-        needs = (*after, *(step.id for step in copied if step.params.get("target") == name))
-        if not short and not needs:
+        short = lacking(alive, shelf.records, ends, kept, name, ask.now, LATELY)
+        adding = [one for one in steps if one.action in _WRITE or one.params.get("target") == name]
+        if not short and not any(one.action != "archive-log" for one in adding):
             continue
+        needs = tuple(one.id for one in adding)
         reason = (
             f"{len(short)} backups are not locked for as long as they are kept" if short else "what is new is locked"
         )

@@ -20,8 +20,9 @@ _NAMED = 40
 
 
 def rules_of(backup: Backup, accept_shorter: bool = False) -> Rules:
-    """What the documents say of one store, in the words of the catalog."""
-    kinds = {"full": backup.full, "incremental": backup.incremental, "log": backup.log}
+    """What the documents say of one store, in the words of the catalog. Incrementals that are no longer declared are
+    kept as long as fulls."""
+    kinds = {"full": backup.full, "incremental": backup.incremental or backup.full, "log": backup.log}
     return Rules(
         {name: kind.retain if kind is not None else None for name, kind in kinds.items()},
         minimum_fulls=backup.retention.minimum_fulls,

@@ -63,7 +63,7 @@ def back_up(draft: Draft, title: str, reason: str, lineage: Any, **fields: Any) 
     """A full backup of the draft's member; `lineage` is its history, or the step's output that tells it."""
     known: dict[str, Any] = {"phase": "protect", "changes": (f"{draft.ask.name}/newest-set",)}
     if isinstance(lineage, str):
-        known["facts"] = (draft.fact("lineage"),)
+        known["facts"] = (draft.fact(f"{draft.member}/lineage"),)
     params = {"method": "full", "lineage": lineage}
     return draft.add("backup", "backup", title, reason, params=params, **{**known, **fields})
 

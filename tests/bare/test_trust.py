@@ -289,3 +289,25 @@ def test_a_new_signing_key_is_believed_by_the_old_sheet(system: System) -> None:
     ran = system.bare("bare", "--trust", old)
     assert ran.code == 0, ran.text
     assert "revision 3" in ran.err, ran.text
+
+
+def test_secrets_come_from_the_escrow(system: System) -> None:
+    """Those that the documents name, with the recovery key, signed by a listed site; nothing else is ever set."""
+    plans = system.folder / "plans" / "aegis.yaml"
+    text = plans.read_text() + '  three: {kind: local, site: seoul, path: "${env:THREE}"}\n'
+    plans.write_text(text.replace("repositories:\n", "repositories:\n").replace("# second\n", ""))
+    environment = {"THREE": str(system.folder / "three")}
+    (system.folder / "three").mkdir()
+    assert system.aegis("publish", "--wheels", "none", "-y", **environment).code == 0
+    assert "Not set here: ${env:THREE}" in system.bare("first").err
+    system.ok("keys", "escrow", "-y", **environment)
+    ran = system.bare("second")
+    assert "1 secrets come from the escrow" in ran.err, ran.text
+    assert "Not set here" not in ran.err
+    assert environment["THREE"] not in ran.err
+    assert "Not set here" in system.bare("third", key="seoul").err, "only the recovery key opens it"
+    for path in (system.folder / "one" / "v1/tiny/_system/escrow").glob("*.json"):
+        path.write_bytes(path.read_bytes().replace(b'"signer":"seoul"', b'"signer":"busan"'))
+    ran = system.bare("fourth")
+    assert "an escrow is not used" in ran.err
+    assert "Not set here" in ran.err

@@ -31,6 +31,7 @@ def main() -> None:
         ("planning", []),
         ("beside", []),
         ("catalog", ["3000"]),
+        ("upload", []),
         ("postgresql", sys.argv[1:]),
         ("incremental", sys.argv[1:2]),
         ("milvus", []),

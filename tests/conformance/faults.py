@@ -28,7 +28,7 @@ from tests.servers.unruly import Fault, Refusal, Unruly, before
 DATA = os.urandom(12 << 20)
 DIGEST = hashlib.sha256(DATA).hexdigest()
 KINDS: tuple[Fault, ...] = (409, 412, 429, 500, 503, "lose", "cut", "break", "spoil", "stall")
-SEEDS = 4
+SEEDS = 2
 
 
 class Server(Protocol):
@@ -93,11 +93,17 @@ class FaultSuite:
             yield made
 
     @pytest.fixture
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Waits between tries are short: nothing here has to come back first."""
+        monkeypatch.setattr(parted, "FIRST_WAIT", 0.01)
+
+    @pytest.fixture
     def pair(self, server: Server, unruly: Unruly) -> Iterator[Pair]:
-        made = Pair(server, unruly.port, 1.0)
+        made = Pair(server, unruly.port, 0.7)
         yield made
         made.close()
 
+    @pytest.mark.usefixtures("quick")
     @pytest.mark.parametrize("fault", [429, 500, 503, "cut", "stall", Refusal(409, "OperationAborted")])
     def test_a_fault_that_passes_is_outlived(self, pair: Pair, unruly: Unruly, fault: Fault) -> None:
         unruly.faults = [fault]
@@ -121,6 +127,7 @@ class FaultSuite:
         assert unruly.seen == 4
         assert pair.far.head("small") is None
 
+    @pytest.mark.usefixtures("quick")
     @pytest.mark.parametrize("lost", range(6))
     def test_a_lost_reply_does_no_harm(self, pair: Pair, unruly: Unruly, lost: int) -> None:
         unruly.faults = [*[""] * lost, "lose"]
@@ -133,6 +140,7 @@ class FaultSuite:
         assert len(pair.far.sweep("", -5)) <= 1
         assert pair.far.sweep("", -5) == []
 
+    @pytest.mark.usefixtures("quick")
     def test_what_changed_on_the_way_is_refused_and_sent_again(self, pair: Pair, unruly: Unruly) -> None:
         unruly.chosen = lambda request: request.method == "PUT" and len(request.body) > 1000
         unruly.faults = ["spoil", "spoil"]
@@ -224,10 +232,8 @@ class FaultSuite:
         snail.close()
 
     @pytest.mark.sweep
-    def test_any_faults(
-        self, server: Server, unruly: Unruly, sweep: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(parted, "FIRST_WAIT", 0.01)
+    @pytest.mark.usefixtures("quick")
+    def test_any_faults(self, server: Server, unruly: Unruly, sweep: bool, tmp_path: Path) -> None:
         good = bad = 0
         for seed in range(200 if sweep else SEEDS):
             pair = Pair(server, unruly.port, 0.5)

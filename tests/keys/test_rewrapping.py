@@ -17,10 +17,10 @@ from aegis_plan.repositories.contract import Head, Repository
 from aegis_plan.repositories.datakeys import load_key
 from aegis_plan.repositories.local import LocalRepository
 from aegis_plan.repositories.rewrapping import Rewrapping, done_already, forms_in
-from aegis_plan.repositories.versions import purge
+from aegis_plan.repositories.s3 import S3Repository
 from aegis_plan.sealing.keys import DataKey, new_data_key, new_identity, new_signing_key, wrap
 from tests.servers.bucket import S3Server
-from tests.servers.versitygw import versitygw
+from tests.servers.versitygw import LOCKED, versitygw
 
 __all__ = ["versitygw"]
 
@@ -145,30 +145,28 @@ def test_a_planted_form_is_never_what_is_wrapped_anew(tmp_path: Path) -> None:
     assert recipients_of(AFTER)[0] != recipients_of(AFTER)[1]
 
 
-@pytest.fixture(scope="module")
-def versions(versitygw: S3Server) -> S3Server:
-    made = versitygw.repository()
-    made.client.create_bucket(Bucket="aegis-locked", ObjectLockEnabledForBucket=True)
-    made.close()
-    return versitygw
-
-
-def test_what_a_bucket_keeps_of_old_forms_is_removed_or_told(versions: S3Server) -> None:
-    from aegis_plan.repositories.s3 import S3Repository
-
-    bucket = S3Repository("locked", versions.declared("aegis-locked", prefix="p"), lambda text: text)
-    bucket.put("v1/free", b"old form")
-    bucket.delete("v1/free")
-    before = bucket.client.list_object_versions(Bucket="aegis-locked", Prefix="p/v1/free")
-    assert before.get("Versions"), "a version is kept where nobody removes it"
-    assert purge(bucket, "v1/free") == []
-    assert not bucket.client.list_object_versions(Bucket="aegis-locked", Prefix="p/v1/free").get("Versions")
-    until = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
-    bucket.put("v1/held", b"old form")
-    bucket.client.put_object_retention(
-        Bucket="aegis-locked", Key="p/v1/held", Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until}
-    )
-    bucket.delete("v1/held")
-    (kept,) = purge(bucket, "v1/held")
-    assert kept.until == until
+@pytest.mark.parametrize("held", [False, True])
+def test_what_a_bucket_keeps_of_old_forms_is_removed_or_told(versitygw: S3Server, tmp_path: Path, held: bool) -> None:
+    _, (key, _) = filled(tmp_path)
+    bucket = S3Repository("weed", versitygw.declared(LOCKED, prefix=f"p{held}"), lambda text: text)
+    place = layout.data_key("s", "x", "l", key.name, 0)
+    bucket.put(place, wrap(key, BEFORE, "seoul", PRIVATE))
+    until = datetime.now(UTC) + timedelta(days=3)
+    if held:
+        bucket.client.put_object_retention(
+            Bucket=LOCKED,
+            Key=bucket.full_key(place),
+            Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until},
+        )
+    work = rewrap({"weed": bucket})
+    assert work.failed == {}
+    assert opens({"weed": bucket}, key, NEW[0])
+    versions = bucket.client.list_object_versions(Bucket=LOCKED, Prefix=bucket.full_key(place)).get("Versions")
+    if held:
+        assert len(versions) == 1
+        (told,) = work.left["weed"]
+        assert f"{until:%Y-%m-%d}" in told.detail
+    else:
+        assert not versions, "an earlier version can be read by who has the old key"
+        assert work.left == {}
     bucket.close()

@@ -102,7 +102,8 @@ class World:
         for name, stored in archives(record).items():
             if name != "index":
                 chunks = fetcher.objects(stored, record.key, meta=name == "manifest")
-                (folder / name).write_bytes(b"".join(chunks))
+                with (folder / name).open("wb") as stream:
+                    stream.writelines(chunks)
         return Manifest.model_validate_json((folder / "manifest").read_bytes())
 
     def restore(self, record: SetRecord, target: Neo4jServer, folder: Path) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.errors import AegisError
-from aegis_plan.stores.neo4j import place
+from aegis_plan.stores.neo4j import control, place
 from aegis_plan.stores.neo4j.connection import SYSTEM, LoginRefusedError, ask, declared_server, opened
 from aegis_plan.stores.neo4j.look import lineage_of
-from aegis_plan.stores.neo4j.model import AcceptParams
+from aegis_plan.stores.neo4j.model import AcceptParams, Server
 
 
 class Accept:
@@ -30,7 +30,7 @@ class Accept:
         found = self.probe(context)
         server = declared_server(context, params.store, params.member)
         where = place.layout(server)
-        outputs = found.outputs if found.answer == "satisfied" else self._ask(context, params)
+        outputs = found.outputs if found.answer == "satisfied" else self._ask(context, params, server)
         if found.answer != "satisfied":
             context.mark("accepted", **outputs)
         self._old(context, params, where)
@@ -45,7 +45,7 @@ class Accept:
             "recover to an earlier point with a new plan",
         )
 
-    def _ask(self, context: Context, params: AcceptParams) -> dict[str, Any]:
+    def _ask(self, context: Context, params: AcceptParams, server: Server) -> dict[str, Any]:
         proved, where = dict(context.attempt.outputs[params.load]), f"{params.store}/{params.member}"
         databases = [name for name in proved["databases"] if name != SYSTEM]
         try:
@@ -56,12 +56,16 @@ class Accept:
                     nodes += ask(driver, name, "MATCH (n) RETURN count(n)", where)[0][0]
                     relationships += ask(driver, name, "MATCH ()-[r]->() RETURN count(r)", where)[0][0]
         except LoginRefusedError as error:
-            raise AegisError(
+            if SYSTEM not in proved["databases"] or not control.certain(server):
+                raise
+            context.find(
+                "warning",
                 "restored-login-refused",
                 "the restored server refuses the login of the member's connection",
-                f"{error.detail}; users and passwords are those of the backup",
-                "let the member's `password` be the one of the restored data, then `aegis resume`",
-            ) from None
+                f"{error.detail}; users and passwords are those of the backup, and it runs on the restored data",
+                "give the site the password of the restored data; until then nothing is backed up",
+            )
+            return {name: proved[name] for name in ("lineage", "nodes", "relationships")}
         if lineage != proved["lineage"]:
             raise AegisError(
                 "restored-server-differs",

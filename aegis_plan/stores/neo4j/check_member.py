@@ -31,16 +31,16 @@ def check_member(context: Context, store: str, member: str) -> Checked:
     read = False
     try:
         with opened(context, store, member, 5.0) as driver:
-            read = True
+            read = member == _to_read(context, store)
             found.append(_ok("login-refused", "the login is taken", subject))
             found += _asked(driver, server, f"{store}/{member}", subject)
     except LoginRefusedError as error:
         found.append(_lacks(error.code, "the login is taken", subject, error, _ALL))
+        found.append(unverified("server-not-asked", "the server has what is needed", error, subject, needed_for=_ALL))
     except AegisError as error:
         if error.code in ("secret-unresolved", "connection-malformed"):
             found.append(_lacks(error.code, "the connection can be read at its site", subject, error, _ALL))
-        else:
-            found.append(unverified(error.code, "the server answers", error, subject, needed_for=_ALL))
+        found.append(unverified("server-not-asked", "the server has what is needed", error, subject, needed_for=_ALL))
     if server is None:
         found.append(
             Requirement(
@@ -57,6 +57,13 @@ def check_member(context: Context, store: str, member: str) -> Checked:
     else:
         found += _host(server, subject)
     return Checked(tuple(found), read=read, size=size_of(server))
+
+
+def _to_read(context: Context, store: str) -> str:
+    """The member that is backed up; none follows another, so that all that answer are alike."""
+    declared = context.declared.stores[store]
+    named = declared.backup.from_member if declared.backup is not None else None
+    return named or declared.preferred or next(iter(declared.members))
 
 
 def size_of(server: Server | None) -> int | None:

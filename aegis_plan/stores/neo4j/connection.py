@@ -80,6 +80,8 @@ def speaking(where: str) -> Iterator[None]:
 
 
 def _short(error: BaseException) -> str:
+    if "Connection refused" in str(error):
+        return "nothing listens there"
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
@@ -130,3 +132,10 @@ def ask(driver: Driver, database: str, query: str, where: str, **values: Any) ->
     """Runs one statement of few rows. Raises as `speaking`."""
     with speaking(where), driver.session(database=database) as session:
         return [list(record.values()) for record in session.run(query, values)]
+
+
+def language(driver: Driver, database: str, where: str) -> str:
+    """What begins a statement that needs the older language, where the server has a newer one that may be its default:
+    ids of nodes are numbers only there."""
+    version = str(ask(driver, database, "CALL dbms.components() YIELD versions", where)[0][0][0])
+    return "CYPHER 5 " if version.split(".")[0].isdigit() and int(version.split(".")[0]) > 5 else ""

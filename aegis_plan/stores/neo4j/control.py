@@ -88,11 +88,16 @@ def certain(server: Server) -> bool:
     return found == "running"
 
 
+def program(server: Server) -> str:
+    """Path of the program neo4j, which packages put beside neo4j-admin."""
+    return str(Path(server.admin).with_name("neo4j")) if server.admin else f"{server.home}/bin/neo4j"
+
+
 def _command(server: Server, word: Literal["start", "stop", "status"]) -> list[str]:
     if isinstance(server.control, Control):
         return list(getattr(server.control, word))
     if server.control == "neo4j":
-        return [f"{server.home}/bin/neo4j", word]
+        return [program(server), word]
     return ["systemctl", "is-active" if word == "status" else word, server.control.removeprefix("systemd:")]
 
 

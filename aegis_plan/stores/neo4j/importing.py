@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError, DamageError
-from aegis_plan.stores.neo4j.connection import speaking
+from aegis_plan.stores.neo4j.connection import language, speaking
 from aegis_plan.stores.neo4j.ids import Numbers
 from aegis_plan.stores.neo4j.values import quoted, split, together
 
@@ -39,6 +39,7 @@ class Importer:
     def __init__(self, context: Context, driver: Driver, database: str, where: str, total: int) -> None:
         self._context, self._where, self._total = context, where, total
         self._driver, self._database = driver, database
+        self._language = language(driver, database, where)
         self._new = Numbers()
         """Old id to new id + 1."""
         self._done = 0
@@ -73,7 +74,7 @@ class Importer:
         self._context.check()
         with session.begin_transaction(metadata={"application": "aegis", "run": self._context.attempt.run}) as work:
             for (what, shape), rows in self._waiting.items():
-                result = work.run(_statement(what, shape), rows=rows)
+                result = work.run(self._language + _statement(what, shape), rows=rows)
                 made = 0
                 if isinstance(what, str):
                     made = result.consume().counters.relationships_created

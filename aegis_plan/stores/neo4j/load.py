@@ -21,6 +21,7 @@ from aegis_plan.stores.neo4j.model import Counts, Exported, LoadParams, Manifest
 from aegis_plan.stores.neo4j.private_server import WHERE, configure, private_server
 from aegis_plan.stores.neo4j.reading import Reading
 from aegis_plan.stores.neo4j.stage import staged_set, where_of
+from aegis_plan.stores.neo4j.values import quoted
 from aegis_plan.stores.postgresql.programs import account
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ class Load:
         lineage, nodes, relationships, left = "", 0, 0, []
         with private_server(context, server, where, ids, databases[0].name) as driver:
             for number, one in enumerate(databases):
+                if number:
+                    # The first is there from the start; only the Enterprise edition has more.
+                    ask(driver, SYSTEM, f"CREATE DATABASE {quoted(one.name)} IF NOT EXISTS WAIT", WHERE)
                 if manifest.kind == "export":
                     left += bring_in(context, driver, WHERE, staged_set(where), number, one)
                 read = read_all(context, driver, WHERE, one.name)

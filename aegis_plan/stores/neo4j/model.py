@@ -19,7 +19,7 @@ class Server(Section):
     configuration: str = ""
     """Folder of neo4j.conf; default `conf` below home."""
     admin: str = ""
-    """Path of neo4j-admin; default `bin/neo4j-admin` below home."""
+    """Path of neo4j-admin; default `bin/neo4j-admin` below home. The program `neo4j` is looked for beside it."""
     run_as: str | None = None
     """The user of the host as whom it runs."""
     control: str | Control = "neo4j"

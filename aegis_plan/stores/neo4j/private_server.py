@@ -38,7 +38,7 @@ def configure(server: Server, where: Layout, ids: tuple[int, int] | None, databa
     """Writes the configuration that leads every program to the staged data; gives its folder."""
     folder = where.staging / "conf"
     own(folder, ids)
-    for name in ("logs", "run", "import", "plugins", "licenses"):
+    for name in ("logs", "run", "import", "plugins"):
         own(where.staging / name, ids)
     said = settings(server)
     lines = [f"{name}={value}" for name, value in said.items() if name in _KEPT]
@@ -49,7 +49,6 @@ def configure(server: Server, where: Layout, ids: tuple[int, int] | None, databa
         "server.directories.run": where.staging / "run",
         "server.directories.import": where.staging / "import",
         "server.directories.plugins": where.staging / "plugins",
-        "server.directories.licenses": where.staging / "licenses",
         "initial.dbms.default_database": database,
         "server.default_listen_address": "127.0.0.1",
         "server.bolt.listen_address": f"127.0.0.1:{port}",
@@ -81,7 +80,7 @@ def private_server(
     log = where.staging / "logs" / "aegis.log"
     admin.run(context, server, "dbms", "set-initial-password", first, configuration=folder)
     told = {**os.environ, **control.environment(server), "NEO4J_CONF": str(folder)}
-    child = context.children().start([f"{server.home}/bin/neo4j", "console"], user=server.run_as, env=told, log=log)
+    child = context.children().start([control.program(server), "console"], user=server.run_as, env=told, log=log)
     try:
         _wait(context, child, address, first, database, log)
         # The first one stood in a command line for a moment, where every account of the host could read it.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from aegis_plan.stores.neo4j.connection import speaking
+from aegis_plan.stores.neo4j.connection import language, speaking
 from aegis_plan.stores.neo4j.ids import Marks, Numbers
 from aegis_plan.stores.neo4j.model import Counts
 from aegis_plan.stores.neo4j.values import PLAIN, PROPERTIES, TYPES, dump, to_json
@@ -47,6 +47,7 @@ class Reading:
         """Nodes and relationships that came more than once."""
         self.torn = 0
         """Relationships of which an end was not among the nodes."""
+        self._language = language(driver, database, where)
         with speaking(where):
             self._session = driver.session(database=database, default_access_mode="READ", fetch_size=FETCH)
             self._transaction: Transaction = self._session.begin_transaction(
@@ -60,7 +61,7 @@ class Reading:
 
     def _rows(self, query: str) -> Iterator[Any]:
         with speaking(self._where):
-            for count, record in enumerate(self._transaction.run(query, plain=PLAIN)):
+            for count, record in enumerate(self._transaction.run(self._language + query, plain=PLAIN)):
                 if not count % FETCH:
                     self._check()
                 yield record

@@ -13,7 +13,7 @@ from aegis_plan.catalog.record import SetRecord
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.fetcher import Fetcher, archives
-from aegis_plan.stores.neo4j import place
+from aegis_plan.stores.neo4j import control, place
 from aegis_plan.stores.neo4j.connection import declared_server
 from aegis_plan.stores.neo4j.model import Manifest, Server, StageParams
 from aegis_plan.stores.postgresql.programs import account
@@ -63,12 +63,12 @@ class Stage:
         return Done()
 
     def _refuse(self, params: StageParams, server: Server, where: place.Layout) -> None:
-        if not where.data.parent.is_dir() or not Path(f"{server.home}/bin/neo4j").exists():
+        if not where.data.parent.is_dir() or not Path(control.program(server)).exists():
             raise AegisError(
                 "neo4j-not-here",
                 "the server's data or its programs are not on this host",
-                f"{where.data.parent}, {server.home}/bin/neo4j",
-                "correct `home` and `configuration` of the member's server",
+                f"{where.data.parent}, {control.program(server)}",
+                "correct `home`, `configuration` and `admin` of the member's server; neo4j stands beside neo4j-admin",
             )
         if params.beside and where.data.exists() and any(where.data.iterdir()):
             raise AegisError(

@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO
 
-from aegis_plan.errors import DamageError
+from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.postgresql.incremental import MAGIC, MOST_BYTES, PREFIX, holds_incrementals
 from aegis_plan.stores.postgresql.unpack import Feed, Member, read_header
 
@@ -37,12 +37,15 @@ class Pages:
     """The hashes of a set on their way from it or to it: on the disk, in a file without a name."""
 
     def __init__(self, folder: Path, block_size: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.block_size = block_size
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
+        self.block_size, self._folder = block_size, folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
+        except OSError as error:
+            raise self._unusable(error) from None
         self._at: dict[str, tuple[int, int]] = {}
         """Path to where its hashes begin and how many there are."""
-        self._file.write(_HEAD.pack(_MAGIC, block_size))
+        self.write(_HEAD.pack(_MAGIC, block_size))
 
     def close(self) -> None:
         self._file.close()
@@ -53,11 +56,23 @@ class Pages:
     def begin(self, path: str, count: int) -> None:
         """The next `count` hashes are of the file at `path`."""
         name = path.encode("utf-8", "surrogateescape")
-        self._file.write(_FILE.pack(len(name), count) + name)
+        self.write(_FILE.pack(len(name), count) + name)
         self._at[path] = self._file.tell(), count
 
     def write(self, hashes: bytes) -> None:
-        self._file.write(hashes)
+        """Raises AegisError `site-folder-unusable`."""
+        try:
+            self._file.write(hashes)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: OSError) -> AegisError:
+        return AegisError(
+            "site-folder-unusable",
+            "the site's folder cannot be used",
+            f"{self._folder}: {error.strerror}",
+            "see that the disk has room and is writable; hashes of pages take 2 MiB for 1 GiB of data",
+        )
 
     def of(self, path: str) -> bytes | None:
         """The hashes of a file; None where the set has none of it."""
