@@ -152,9 +152,9 @@ class Scheduler:
             self._tell("catalog-unreadable", f"the catalog cannot be read: {error.summary}", code=error.code)
             shelves = {}
         found = standing(documents, shelves, now, names)
-        kept = set(units(found))
-        for unit in kept - set(self._watched):
-            self._watched[unit] = _Watch(wake=now)
+        kept = list(units(found))
+        for unit in kept:
+            self._watched.setdefault(unit, _Watch(wake=now))
         for unit, one in list(self._watched.items()):
             if unit in kept:
                 one.standings = tuple(each for each in found if each.job.unit == unit)
