@@ -86,15 +86,16 @@ ALLOWED: dict[str, set[str]] = {
 }
 CLIENTS = {
     "psycopg": ("stores/postgresql/", "cli/demo/"),
-    "boto3": ("repositories/s3connect.py",),
-    "botocore": ("repositories/s3connect.py", "repositories/s3errors.py"),
-    "neo4j": ("stores/neo4j/",),
-    "pymilvus": ("stores/milvus/",),
+    "boto3": ("repositories/s3connect.py", "cli/demo/"),
+    "botocore": ("repositories/s3connect.py", "repositories/s3errors.py", "cli/demo/"),
+    "neo4j": ("stores/neo4j/", "cli/demo/"),
+    "pymilvus": ("stores/milvus/", "cli/demo/"),
     "azure": (
         "repositories/azure.py",
         "repositories/azureconnect.py",
         "repositories/azureerrors.py",
         "repositories/blocks.py",
+        "cli/demo/",
     ),
 }
 # What decides by its arguments alone: folders end with a slash. Every `spec.py` is pure as well.

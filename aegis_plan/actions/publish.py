@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ class Publish:
         _enough(took, sealing)
         digest = publications.digest(data)
         _remember(context, digest)
+        # What is published is found by that; the wheels alone weigh more than all else at a site.
+        shutil.rmtree(work_folder(context) / "publication", ignore_errors=True)
         return Done(_outputs(Found(publication, digest, data, took), took))
 
     def undo(self, context: Context) -> Done:
@@ -88,6 +91,9 @@ class Publish:
         for mark in reversed(context.marks):
             if mark.name == MADE and (again := _again(mark.data, folder)) is not None:
                 return again
+        for left in (context.folder / "work").glob("*/publication"):
+            # Of runs that were killed behind their last write; nobody else publishes here now.
+            shutil.rmtree(left, ignore_errors=True)
         folder.mkdir(exist_ok=True, mode=0o700)
         context.progress("pack")
         params, system = context.attempt.params, context.declared.system.name

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from aegis_plan.catalog.record import Record, TombstoneRecord
+from aegis_plan.catalog.record import HoldRecord, Record, TombstoneRecord
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ def endings(records: Iterable[Record]) -> dict[str, Ended]:
 
     A later hold, also one that was released since, takes a tombstone back: only a new one ends the record then."""
     found: dict[str, Ended] = {}
-    for record in sorted(records, key=lambda one: (one.written, one.id)):
-        if record.kind == "tombstone":
+    telling = [record for record in records if isinstance(record, TombstoneRecord | HoldRecord)]
+    for record in sorted(telling, key=lambda one: (one.written, one.id)):
+        if isinstance(record, TombstoneRecord):
             for one in record.targets:
                 known = found.get(one.record)
                 if known is None or record.delete_from < known.delete_from:
                     found[one.record] = Ended(
                         one.record, one.digest, one.reason, record.id, record.written, record.delete_from
                     )
-        elif record.kind == "hold":
+        else:
             for identity in record.targets or tuple(found):
                 found.pop(identity, None)
     return found

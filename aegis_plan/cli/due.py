@@ -194,7 +194,12 @@ class _Due:
             first = next(finding for finding in plan.findings if finding.severity == "error")
             return Outcome("failed", bool(pending or plan.steps), "", (), first.code, first.summary)
         if plan.steps:
-            return self._apply(plan, pending)
+            outcome = self._apply(plan, pending)
+            left = self._left(plan, pending) if outcome.verdict in ("done", "degraded") else ()
+            if not left:
+                return outcome
+            why = f"the run ended, and {' and '.join(left)} is still due"
+            return replace(outcome, verdict="failed", code="due-without-step", why=why)
         if not pending:
             return Outcome("nothing", due=False)
         if self._nothing_new(plan, pending):
@@ -202,6 +207,22 @@ class _Due:
         reasons = [one for one in plan.findings if one.subject == self.store and one.severity in ("breach", "warning")]
         why = reasons[0].summary if reasons else "the plan holds no step for it"
         return Outcome("failed", code=reasons[0].code if reasons else "due-without-step", why=why)
+
+    def _left(self, plan: Plan, pending: Sequence[Standing]) -> tuple[str, ...]:
+        """What is due as before, by the catalog: a run that only mended other things did nothing of it."""
+        from aegis_plan.plan.aspects import LOG, aspect
+        from aegis_plan.schedule.job import standing
+
+        left = []
+        log = [one for one in pending if one.job.kind == "log"]
+        if log and not any(aspect(step) == LOG for step in plan.steps) and not self._nothing_new(plan, log):
+            left.append("log")
+        data = {one.job.kind: one.last for one in pending if one.job.kind != "log"}
+        if data:
+            now = self.world.clock.now()
+            found = standing(self.world.documents, self.world.shelves((self.store,)), now, (self.store,))
+            left += [one.job.kind for one in found if one.job.kind in data and one.last == data[one.job.kind]]
+        return tuple(left)
 
     def _nothing_new(self, plan: Plan, pending: Sequence[Standing]) -> bool:
         """Whether only the log is due, and the server was seen to have written nothing since."""

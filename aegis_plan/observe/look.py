@@ -72,8 +72,10 @@ def observe(
             looks.ask("service", service, site, "look-service", {"service": service}, (f"services/{service}",))
     # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
-    published = published_look(documents, repositories, seen or {}, down)
-    found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="published") as pool:
+        publications = pool.submit(published_look, documents, repositories, seen or {}, down)
+        found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
+        published = publications.result()
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(

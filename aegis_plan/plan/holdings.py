@@ -51,6 +51,15 @@ def _finding(store: str, damage: Damage) -> PlanFinding:
             hint="it is not used; if nobody of yours wrote it, somebody else can write there: change its credentials",
             subject=store,
         )
+    if damage.kind == "hidden-object":
+        return PlanFinding(
+            severity="breach",
+            code="object-hidden",
+            summary="somebody hid something in a repository, or put another over it",
+            detail=detail,
+            hint="it is locked and read around; nobody of ours does that: change the credentials that may write there",
+            subject=store,
+        )
     if damage.kind == "bad-signature":
         return PlanFinding(
             severity="breach",

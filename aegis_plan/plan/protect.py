@@ -16,6 +16,7 @@ from aegis_plan.plan.publishing import publishing
 from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.unbuilt import left_out
+from aegis_plan.stores.contract import Recipe
 from aegis_plan.stores.copies import copies
 from aegis_plan.stores.locking import locks
 from aegis_plan.stores.retention import prune
@@ -35,15 +36,19 @@ def plan_protection(
     choices: list[str] = []
     own: dict[str, tuple[Step, ...]] = {}
     said: dict[str, tuple[PlanFinding, ...]] = {}
+    wanted = asked.options.get("aspects") or ()
     questions = asks(documents, snapshot, names, asked.sites_down)
     for ask in questions.values():
         engine = spec(ask.store.engine)
         findings.extend(holdings(ask.name, ask.look.shelf))
         recipe = engine.protect(ask)
         if engine.built:
-            more, lacking = copies(ask)
             made = tuple(step.id for step in recipe.steps if step.action == "backup" and not stuck(recipe.findings))
-            going = prune(ask, engine, after=made)
+            # With many ranges of log this takes a while, and marks and deletions are of the data aspect.
+            going = prune(ask, engine, after=made) if aspects.DATA in (wanted or (aspects.DATA,)) else Recipe()
+            gone = {record for step in going.steps for record in step.params["records"]}
+            more, lacking = copies(ask)
+            more = [step for step in more if step.params.get("record") not in gone]
             old = overdue(ask, more)
             sure = () if stuck(recipe.findings) else recipe.steps
             held = locks(ask, engine, (*sure, *more))
@@ -72,7 +77,7 @@ def plan_protection(
         documents=documents,
         documents_digest=digest,
         snapshot=snapshot,
-        steps=ordered(aspects.only(steps, asked.options.get("aspects") or ())),
+        steps=ordered(aspects.only(steps, wanted)),
         findings=unique((*findings, *breaches, *cautions.experimental(documents))),
         forecasts=forecasts,
         choices=tuple(choices),

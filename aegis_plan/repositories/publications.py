@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -201,17 +202,26 @@ class _Look:
         self._unseen: dict[str, str] = {}
         self._damage: list[Damage] = []
         self._strangers: list[Publication] = []
-        for name, repository in repositories.items():
-            try:
-                if isinstance(repository, AegisError):
-                    raise repository
-                self._listed[name] = {one.key: one for one in repository.listing(keys.publication_root(system))}
-                self._open[name] = repository
-            except AegisError as error:
-                self._unseen[name] = str(error)
+        # Beside each other: one that does not answer must not hold up the others.
+        with ThreadPoolExecutor(max(1, len(repositories)), thread_name_prefix="publications") as pool:
+            for (name, repository), listed in zip(
+                repositories.items(), pool.map(self._listing, repositories.values()), strict=True
+            ):
+                if isinstance(repository, AegisError) or isinstance(listed, AegisError):
+                    self._unseen[name] = str(listed)
+                else:
+                    self._listed[name], self._open[name] = listed, repository
         self._numbers = sorted(
             {number for listed in self._listed.values() for key in listed if (number := self._number(key))}
         )
+
+    def _listing(self, repository: Repository | AegisError) -> dict[str, Listed] | AegisError:
+        if isinstance(repository, AegisError):
+            return repository
+        try:
+            return {one.key: one for one in repository.listing(keys.publication_root(self._system))}
+        except AegisError as error:
+            return error
 
     def found(
         self, trusted: tuple[str, ...], former: tuple[str, ...], seen: Sequence[str], thorough: bool

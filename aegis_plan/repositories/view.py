@@ -136,7 +136,8 @@ class Looker:
             for key, what in repository.tampered(self.root):
                 view.note(key, "hidden-object", f"{what}; it is read as it was")
         except AegisError as error:
-            view.note(self.root, "hidden-object", f"nobody could see whether anything is hidden: {error}")
+            view.reason = str(error)
+            return view
         wanted: list[Listed] = []
         for key, listed in view.listed.items():
             room = key[len(self.root) :].split("/", 2)[1:2]

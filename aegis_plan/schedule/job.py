@@ -85,7 +85,8 @@ def jobs(documents: Documents, stores: Sequence[str] = ()) -> tuple[Job, ...]:
 
 
 def last_done(shelf: Shelf) -> dict[Kind, datetime]:
-    """When each kind was last done, of what some repository holds whole. A full does for an incremental too."""
+    """When each kind was last done, of what some repository holds whole. A full does for an incremental too, and
+    either for the log before it."""
     alive = living(shelf)
     found: dict[Kind, datetime] = {}
     for record in alive.sets:
@@ -94,6 +95,7 @@ def last_done(shelf: Shelf) -> dict[Kind, datetime]:
         kinds: tuple[Kind, ...] = ("full", "incremental") if record.method == "full" else ("incremental",)
         for kind in kinds:
             found[kind] = max(found.get(kind, record.begun), record.begun)
+        found["log"] = max(found.get("log", record.not_after), record.not_after)
     for log in alive.log:
         if alive.held(log.id):
             found["log"] = max(found.get("log", log.covers_until), log.covers_until)

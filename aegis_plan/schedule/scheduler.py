@@ -20,7 +20,7 @@ from aegis_plan.schedule.job import Standing, Unit, again, due, jitter, standing
 from aegis_plan.schedule.leader import Leader
 from aegis_plan.schedule.round import Ended, Round, Starter
 
-LOOK = timedelta(minutes=15)
+LOOK = timedelta(hours=1)
 """The catalog and the documents are looked at after so long also where nothing is due: others work on both."""
 SHORTEST = timedelta(seconds=1)
 
@@ -90,6 +90,8 @@ class Scheduler:
             self._view(documents, (), now)
         ready = [unit for unit, one in self._watched.items() if one.wake <= now and self._free(documents, unit)]
         if ready:
+            self._reread()
+            documents = self._documents or documents
             self._view(documents, list(dict.fromkeys(store for store, _ in ready)), now)
             for unit in ready:
                 self._attend(documents, unit, now)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from aegis_plan.catalog import locks
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.catalog.retention import Going, Retention, Rules, retained, without
 from aegis_plan.documents.model import Backup, LocalRepository
@@ -20,8 +21,9 @@ _NAMED = 40
 
 
 def rules_of(backup: Backup, accept_shorter: bool = False) -> Rules:
-    """What the documents say of one store, in the words of the catalog."""
-    kinds = {"full": backup.full, "incremental": backup.incremental, "log": backup.log}
+    """What the documents say of one store, in the words of the catalog. Incrementals that are no longer declared are
+    kept as long as fulls."""
+    kinds = {"full": backup.full, "incremental": backup.incremental or backup.full, "log": backup.log}
     return Rules(
         {name: kind.retain if kind is not None else None for name, kind in kinds.items()},
         minimum_fulls=backup.retention.minimum_fulls,
@@ -67,7 +69,12 @@ def prune(
     gone = [one.record for one in found.deletable]
     if at_once:
         gone = [*gone, *(one.record for one in found.waiting), *(one.record for one in found.going)]
-        steps[:0] = [] if steps or not found.waiting else [_expire(ask, found, at_once, accept_shorter, after)]
+        if not steps and found.waiting:
+            steps.append(_expire(ask, found, at_once, accept_shorter, after))
+    locked = {one: until for one, until in _locked(ask).items() if one in gone and until > ask.now}
+    if locked:
+        gone = [one for one in gone if one not in locked]
+        findings.append(_still_locked(ask, locked))
     if gone or asked:
         steps.append(_delete(ask, found, gone, asked, tuple(step.id for step in steps) or tuple(after)))
     return Recipe(steps=tuple(steps), findings=tuple(findings), choices=tuple(choices))
@@ -211,6 +218,26 @@ def _windows(spans: Sequence[Window], zone: ZoneInfo) -> str:
     if len(shown) > 4:
         shown = [*shown[:2], f"{len(shown) - 3} more", shown[-1]]
     return ", ".join(shown) or "nothing"
+
+
+def _locked(ask: Ask) -> dict[str, datetime]:
+    """Id of each record to the last moment at which some repository keeps it locked."""
+    found: dict[str, datetime] = {}
+    for (_repository, record), until in locks.known(ask.look.shelf.records).items():
+        found[record] = max(found.get(record, until), until)
+    return found
+
+
+def _still_locked(ask: Ask, locked: Mapping[str, datetime]) -> PlanFinding:
+    last = _moment(max(locked.values()), ZoneInfo(ask.documents.system.timezone))
+    return PlanFinding(
+        severity="note",
+        code="expired-but-locked",
+        summary="what expired is locked in a repository, and is deleted once that ends",
+        detail=f"{ask.name}: {_count(ask, list(locked))}, the last until {last}",
+        hint="nothing has to be done",
+        subject=ask.name,
+    )
 
 
 def _stopped(ask: Ask, why: str) -> PlanFinding:

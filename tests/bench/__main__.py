@@ -34,6 +34,7 @@ def main() -> None:
         ("upload", []),
         ("postgresql", sys.argv[1:]),
         ("incremental", sys.argv[1:2]),
+        ("milvus", []),
     ):
         subprocess.run([sys.executable, "-m", f"tests.bench.{module}", *words], cwd=ROOT, check=True)
 

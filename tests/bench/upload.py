@@ -71,17 +71,8 @@ def main(size: int = 2048, rounds: int = 3) -> None:
 
 
 def _ours(server: S3Server, file: Path) -> Cost:
-    words = [
-        sys.executable,
-        "-c",
-        OURS,
-        str(file),
-        f"b/{uuid.uuid4().hex}",
-        server.endpoint,
-        server.access,
-        server.secret,
-    ]
-    return measured(words, env=os.environ, cwd=ROOT)
+    words = [str(file), f"b/{uuid.uuid4().hex}", server.endpoint, server.access, server.secret, BUCKET]
+    return measured([sys.executable, "-c", OURS, *words], env=os.environ, cwd=ROOT)
 
 
 def _theirs(program: Path, server: S3Server, file: Path) -> Cost:

@@ -30,20 +30,22 @@ DAY = 24 * 60
 SOURCE = {"full": timedelta(weeks=4), "incremental": timedelta(weeks=1), "log": timedelta(days=3)}
 """The first three rows of the source plan."""
 RULES = Rules(SOURCE)
+MIB = 2**20
+"""What the server writes in a minute; a segment holds sixteen of them."""
 
 
 def month(days: int, *, every: int = 60, timeline: int = 1) -> list[Record]:
-    """A full each Sunday, incrementals on the other days, log up to the last set; LSN counts minutes."""
+    """A full each Sunday, incrementals on the other days, log up to the last set of a MiB a minute."""
     made: list[Record] = []
     parent = None
     for day in range(days):
         minute = day * DAY
         full = day % 7 == 0
         parent = None if full else parent
-        made.append(a_set(f"D{day:02}", minute, minute, minute + 1, parent=parent, timeline=timeline))
+        made.append(a_set(f"D{day:02}", minute, minute * MIB, minute * MIB + 9, parent=parent, timeline=timeline))
         parent = f"D{day:02}"
         made += [
-            a_range(f"l{begin:06}", begin + every, begin, begin + every, timeline=timeline)
+            a_range(f"l{begin:06}", begin + every, begin * MIB, (begin + every) * MIB, timeline=timeline)
             for begin in range(minute, minute + DAY, every)
             if day < days - 1
         ]
@@ -116,9 +118,13 @@ def test_the_source_plan_after_six_weeks() -> None:
     found = fold(catalog, 42 * DAY + 5)
     assert sets(found.kept) == ["D14", "D21", "D28", *(f"D{day}" for day in range(35, 43))]
     assert "leads to the whole" in found.kept["r-D14"]
-    log = sorted(int(one[3:]) for one in found.kept if one.startswith("r-l") and int(one[3:]) >= 35 * DAY)
-    # Three days before is day 39, 00:05: the log leads on from the set of day 39, 00:00.
-    assert next(begin for begin in log if begin >= 39 * DAY - 60) == 39 * DAY - 60
+    log = sorted(int(one[3:]) for one in found.kept if one.startswith("r-l"))
+    # Three days before is day 39, 00:05: the log leads on from the set of day 39, 00:00, and from there on it is whole.
+    # The hour before it is kept too, as it ends in that segment. Of what is older, what sets were made during is left.
+    assert [begin for begin in log if begin >= 39 * DAY - 60] == list(range(39 * DAY - 60, 42 * DAY, 60))
+    made = {day * DAY for day in (14, 21, 28, *range(35, 42))}
+    assert {begin for begin in log if begin < 39 * DAY - 60} <= made | {begin - 60 for begin in made}
+    assert len([one for one in found.going if one.record.startswith("r-l")]) > 39 * 24 - 30
     assert found.stopped == ""
     assert found.later == ()
 
@@ -292,14 +298,18 @@ def histories(draw: st.DrawFn) -> tuple[list[Record], dict[str, tuple[str, ...]]
         kind = draw(st.sampled_from(["full", "incremental", "incremental", "none"]))
         if timeline == 1 and not switched and draw(st.integers(0, 19)) == 0:
             timeline, parent, switched = 2, None, True
-            records.append(a_history(2, minute, (1, minute)))
+            records.append(a_history(2, minute, (1, minute * MIB)))
         if kind != "none":
             base = parent if kind == "incremental" else None
-            records.append(a_set(f"D{day:02}", minute + 1, minute, minute + 1, parent=base, timeline=timeline))
+            records.append(
+                a_set(f"D{day:02}", minute + 1, minute * MIB, minute * MIB + 9, parent=base, timeline=timeline)
+            )
             parent = f"D{day:02}"
         for begin in range(minute, minute + DAY, step):
             if draw(st.integers(0, 30)):
-                records.append(a_range(f"l{begin:06}", begin + step, begin, begin + step, timeline=timeline))
+                records.append(
+                    a_range(f"l{begin:06}", begin + step, begin * MIB, (begin + step) * MIB, timeline=timeline)
+                )
     names = [record.id[2:] for record in records]
     for repository in ("here", "there"):
         lost[repository] = tuple(draw(st.lists(st.sampled_from(names), max_size=3)))

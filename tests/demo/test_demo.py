@@ -42,6 +42,26 @@ def aegis(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
+def quick(place: Path) -> subprocess.CompletedProcess[str]:
+    """The quick form: PostgreSQL and Milvus, in folders."""
+    done = aegis("demo", "--quick", "-y", "--dir", "quick", cwd=place)
+    if "error[demo-extra-missing]" in done.stderr:
+        unavailable("the extra 'demo' is not installed")
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    return done
+
+
+def test_the_quick_form_compares_rows_and_vectors(quick: subprocess.CompletedProcess[str], place: Path) -> None:
+    assert "changes compared: all as noted." in quick.stdout
+    assert "entities with their vectors compared: all as made." in quick.stdout
+    assert quick.stderr == ""
+    catalog = json.loads(aegis("catalog", "--json", cwd=place / "quick").stdout)
+    assert {store["store"] for store in catalog["stores"]} == {"policy-db", "policy-vectors"}
+    for store in catalog["stores"]:
+        assert all(set(kept["copies"]) == {"seoul", "busan"} for kept in store["sets"])
+
+
+@pytest.fixture(scope="module")
 def told(place: Path) -> subprocess.CompletedProcess[str]:
     done = aegis("demo", "-y", cwd=place)
     if "error[demo-extra-missing]" in done.stderr:
@@ -52,6 +72,9 @@ def told(place: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_rows_are_back(told: subprocess.CompletedProcess[str]) -> None:
     assert "changes compared: all as noted." in told.stdout
+    assert "nodes and relationships of the graph compared: all as made." in told.stdout
+    assert "entities with their vectors compared: all as made." in told.stdout
+    assert "Without" not in told.stdout.split("Protection")[0], "a server of the demo is missing here"
     assert "Traceback" not in told.stdout + told.stderr
     assert told.stderr == ""
 
@@ -73,9 +96,9 @@ def test_it_stays_to_be_looked_at(told: subprocess.CompletedProcess[str], place:
     home = place / "demo"
     catalog = aegis("catalog", "--json", cwd=home)
     assert catalog.returncode == 0, catalog.stderr
-    (store,) = json.loads(catalog.stdout)["stores"]
-    assert {kept["method"] for kept in store["sets"]} == {"full", "incremental"}
-    assert all(set(kept["copies"]) == {"seoul", "busan"} for kept in store["sets"])
+    stores = {store["store"]: store for store in json.loads(catalog.stdout)["stores"]}
+    assert set(stores) == {"policy-db", "policy-graph", "policy-vectors"}
+    assert {kept["method"] for kept in stores["policy-db"]["sets"]} == {"full", "incremental"}
     runs = aegis("runs", "--json", cwd=home)
     assert [run["verdict"] for run in json.loads(runs.stdout)["runs"]][-1] in ("done", "degraded")
     assert aegis("show", "recovery.plan", cwd=home).returncode == 0
@@ -103,7 +126,7 @@ def test_a_password_shows_nowhere(told: subprocess.CompletedProcess[str], place:
     home = place / "demo"
     stores = home / "plans" / "stores.yaml"
     before = stores.read_text()
-    stores.write_text(re.sub(r"connection: .*", 'connection: "${env:CANARY}"', before))
+    stores.write_text(re.sub(r"connection: host=.*", 'connection: "${env:CANARY}"', before))
     canary = "canary-4b1d"
     environment = {"CANARY": f"host=127.0.0.1 port=1 user=x password={canary} nonsense", "AEGIS_TRACEBACK": "1"}
     try:

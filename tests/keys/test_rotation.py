@@ -14,22 +14,31 @@ import pyrage
 import pytest
 
 from aegis_plan.sealing.keys import new_identity
-from tests.servers.bucket import S3Server
-from tests.servers.seaweedfs import seaweedfs
-from tests.thread.test_s3 import PLACE, bucket
+from tests.servers.bucket import BUCKET, S3Server
+from tests.servers.versitygw import versitygw
 from tests.thread.world import World, world
 
-__all__ = ["seaweedfs"]
+__all__ = ["versitygw"]
+
+
+PLACE = "  busan: {kind: local, site: seoul, path: ../repositories/busan}"
+
+
+def bucket(server: S3Server) -> str:
+    return (
+        f'  cloud: {{kind: s3, bucket: {BUCKET}, prefix: rotation, region: us-east-1, endpoint: "{server.endpoint}",'
+        ' path_style: true, access_key: "${env:CLOUD_KEY}", secret_key: "${env:CLOUD_SECRET}"}'
+    )
 
 
 @pytest.fixture(scope="module")
-def here(seaweedfs: S3Server) -> Iterator[World]:
+def here(versitygw: S3Server) -> Iterator[World]:
     """A protected system on a folder and a bucket, with a comment in what will be changed."""
     with world() as made:
-        text = (made.plans / "aegis.yaml").read_text().replace(PLACE, bucket("weed", seaweedfs))
-        text = text.replace("repositories: [seoul, busan]", "repositories: [seoul, weed]")
+        text = (made.plans / "aegis.yaml").read_text().replace(PLACE, bucket(versitygw))
+        text = text.replace("repositories: [seoul, busan]", "repositories: [seoul, cloud]")
         (made.plans / "aegis.yaml").write_text(text)
-        made.environment |= {"WEED_KEY": seaweedfs.access, "WEED_SECRET": seaweedfs.secret}
+        made.environment |= {"CLOUD_KEY": versitygw.access, "CLOUD_SECRET": versitygw.secret}
         sealing = made.plans / "sealing.yaml"
         sealing.write_text(sealing.read_text().replace("  recipients:", "  # who may read\n  recipients:"))
         made.ok("apply", "-y")
@@ -107,12 +116,12 @@ def test_after_rotate_the_new_key_opens_and_the_old_one_nothing(here: World) -> 
 
 def test_what_was_away_does_not_bring_an_old_form_back(here: World) -> None:
     """A repository that could not be reached keeps old forms; what is copied from it carries the new ones."""
-    secret = here.environment["WEED_SECRET"]
-    here.environment["WEED_SECRET"] = "not-the-right-one"
+    secret = here.environment["CLOUD_SECRET"]
+    here.environment["CLOUD_SECRET"] = "not-the-right-one"
     ran = here.aegis("keys", "rotate", "-y")
     assert ran.code == 0, ran.text
     assert "keys-not-reached" in ran.text
-    here.environment["WEED_SECRET"] = secret
+    here.environment["CLOUD_SECRET"] = secret
     shutil.rmtree(here.repository("seoul") / "v1/aegis/stores")
     ran = here.aegis("plan", "--detailed-exitcode")
     assert ran.code == 2, ran.text

@@ -102,9 +102,9 @@ def _half(found: list[float], kind: DataType) -> bytes:
 def case(draw: st.DrawFn, name: str, lite: bool) -> Case:
     """A collection that this kind of server takes."""
     key = draw(st.sampled_from([DataType.INT64, DataType.VARCHAR]))
-    vectors = [DataType.FLOAT_VECTOR, DataType.SPARSE_FLOAT_VECTOR] if lite else [
-        DataType.FLOAT_VECTOR, DataType.BINARY_VECTOR, DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR,
-    ]  # fmt: skip
+    # The server of the tests makes no index on bfloat16 vectors, and loads no field without one.
+    full = [DataType.FLOAT_VECTOR, DataType.BINARY_VECTOR, DataType.FLOAT16_VECTOR]
+    vectors = [DataType.FLOAT_VECTOR, DataType.SPARSE_FLOAT_VECTOR] if lite else full
     kinds = [draw(st.sampled_from(vectors))]
     if lite and draw(st.booleans()):
         kinds.append(DataType.FLOAT_VECTOR)

@@ -74,6 +74,7 @@ class Rig:
         known = {name: {"site": "seoul", **one} for name, one in members.items()}
         self.declared = Documents.model_validate({
             "system": {"name": "aegis"},
+            "repositories": {"here": {"kind": "local", "site": "seoul", "path": str(base / "here")}},
             "stores": {"vectors": {
                 "engine": "milvus", "members": known, "backup": {"repositories": ["here"]}, "keep_old_data": keep,
             }},

@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pymilvus import MilvusClient
 
 from aegis_plan.stores.milvus import paging
 from tests.milvus.cases import Case, case, contents, make
 from tests.milvus.rig import Rig
+from tests.milvus.world import opened
 from tests.milvus.writers import without_moving, writing
 from tests.servers.milvus import TOKEN, MilvusServer
-
-
-@contextmanager
-def opened(path: str) -> Iterator[MilvusClient]:
-    from milvus_lite.server_manager import server_manager_instance
-
-    client = MilvusClient(path)
-    try:
-        yield client
-    finally:
-        client.close()
-        server_manager_instance.release_server(path)
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +81,7 @@ def test_the_full_server_while_writers_run(server: MilvusServer, sweep: bool, tm
     numbers = itertools.count()
 
     @settings(
-        max_examples=40, derandomize=False, deadline=None, database=None,
+        max_examples=15, derandomize=False, deadline=None, database=None,
         suppress_health_check=list(HealthCheck), phases=[Phase.generate],
     )  # fmt: skip
     @given(both(lite=False))

@@ -14,6 +14,7 @@ from pymilvus import DataType, MilvusClient
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.drivers import driver
 from aegis_plan.stores.milvus import paging
+from aegis_plan.stores.milvus.collection import describe
 from aegis_plan.stores.milvus.connection import connect
 from aegis_plan.stores.milvus.model import BackupParams
 from tests.milvus.cases import contents
@@ -58,7 +59,7 @@ def test_traps_of_keys_and_what_is_put_aside_and_back(
 ) -> None:
     monkeypatch.setattr(paging, "FIRST_ROWS", 1)
     monkeypatch.setattr(paging, "BYTES", 1)
-    controls = [chr(one) for one in range(1, 32)]
+    controls = ["\x01", "\r", "\x1f"]
     table(client, "words", DataType.VARCHAR, [*KEYS, *controls])
     table(client, "numbers", DataType.INT64, NUMBERS)
     table(client, "made", DataType.INT64, [None] * 3, auto_id=True)
@@ -166,3 +167,29 @@ def test_pages_rest_on_the_clock_of_the_server(server: MilvusServer, client: Mil
         later = paging.fresh(opened)["guarantee_timestamp"]
     assert later > moment["guarantee_timestamp"]
     assert abs(physical / 1000 - time.time()) < 86400, "it is one of a server's oracle"
+
+
+def test_a_collection_of_which_a_part_is_loaded_stays_so(
+    server: MilvusServer, client: MilvusClient, tmp_path: Path
+) -> None:
+    table(client, "parted", DataType.INT64, [1, 2])
+    client.create_alias("parted", "other_name")
+    client.release_collection("parted")
+    for name in ("p1", "p2"):
+        client.create_partition("parted", name)
+    client.insert("parted", [{"id": 7, "v": [1, 2, 3, 4], "at": 1}], partition_name="p1")
+    client.load_partitions("parted", ["p1"])
+    made = rig(server, tmp_path)
+    record = made.backup("one")
+    assert record.details["rows"] == 3
+
+    def loaded() -> list[str]:
+        with connect(made.site("look", {}), "vectors", "one") as opened:  # type: ignore[arg-type]
+            assert describe(opened, "other_name") is None, "an alias is never taken for a collection"
+            found = describe(opened, "parted")
+            assert found is not None
+            return [*found.loaded_partitions]
+
+    assert loaded() == ["p1"]
+    made.restore(record, "one")
+    assert loaded() == ["p1"]

@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from pymilvus import DataType, MilvusClient
 
-from tests.milvus.world import World, make
+from aegis_plan.errors import AegisError
+from aegis_plan.stores.drivers import driver
+from aegis_plan.stores.milvus import lite
+from aegis_plan.stores.milvus.model import BackupParams
+from tests.milvus.rig import Rig
+from tests.milvus.world import World, make, opened
 
 KEYS = ["", '"', "\\", 'a"b', "a\\b", 'a\\"b', "it's", "a\nb", "a\tb", "{x}", "a%b", "한국", "\U0001f600", "\uffff"]
 """Each of them ends a page somewhere, and is then part of an expression."""
@@ -99,23 +104,13 @@ def test_one_collection_alone_and_beside(world: World) -> None:
     with world.client(str(path / "milvus.db")) as client:
         assert client.list_collections() == ["numbers"]
         assert set(rows(client, "numbers")) == set(NUMBERS)
-    again = world.aegis("restore", "vectors", "-y", "--only", "collection/numbers", "--beside", str(path))
-    assert again.code == 1
-    assert "milvus-place-taken" in again.text
-    with world.client(str(path / "milvus.db")) as client:
-        assert set(rows(client, "numbers")) == set(NUMBERS), "what was there is there"
-    missing = world.aegis("restore", "vectors", "-y", "--only", "collection/other", "--beside", str(path))
-    assert "milvus-not-in-set" in missing.text
     wrong = world.aegis("restore", "vectors", "-y", "--only", "label/other", "--beside", str(path))
     assert "milvus-selection" in wrong.text
 
 
-def test_a_file_that_is_open_elsewhere_is_refused_and_one_that_is_lost_comes_back(world: World) -> None:
+def test_a_file_that_is_lost_comes_back(world: World) -> None:
     with world.client() as client:
         before = rows(client, "docs")
-        ran = world.aegis("backup", "vectors", "-y")
-        assert ran.code == 1
-        assert "milvus-lite-open" in ran.text
         assert "milvus-lite-open" in world.aegis("check").text
     Path(world.connection).rename(world.folder / "lost")
     assert "milvus-lite-not-there" in world.aegis("check").text
@@ -124,3 +119,60 @@ def test_a_file_that_is_open_elsewhere_is_refused_and_one_that_is_lost_comes_bac
         assert rows(client, "docs") == before
     lineages = [one["lineage"] for one in world.records()]
     assert len(set(lineages)) == 2, "a new file is another history"
+
+
+def test_what_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "data.db")
+    made = Rig(tmp_path / "rig", {"one": {"connection": path, "server": {"mode": "lite"}}})
+    assert made.look("one").state == "stopped"
+    params = BackupParams(store="vectors", member="one", lineage="lite-1").model_dump(mode="json")
+    with pytest.raises(AegisError, match="no Milvus Lite database"):
+        driver("milvus").source(made.site("backup", params), params)
+    assert not Path(path).exists(), "a backup makes no database"
+    with opened(path) as client:
+        fill(client)
+        assert made.look("one").details["locked"]
+        # Nobody can write to what another holds, and nothing is read behind its back.
+        with pytest.raises(AegisError) as held:
+            driver("milvus").source(made.site("backup", params), params)
+        assert held.value.code == "milvus-lite-open"
+    record = made.backup("one")
+    assert record.consistency == "exact"
+    beside = str(tmp_path / "beside.db")
+    made.restore(record, "one", beside=beside, selection=("numbers",))
+    with pytest.raises(AegisError) as taken:
+        made.restore(record, "one", beside=beside)
+    assert taken.value.code == "milvus-place-taken"
+    made.step("load", made.params("one", beside=beside), "undo")
+    with opened(beside) as client:
+        assert client.list_collections() == ["numbers"], "what was there before is there"
+    with pytest.raises(AegisError) as missing:
+        made.stage(record, "one", selection=("other",))
+    assert missing.value.code == "milvus-not-in-set"
+    with pytest.raises(AegisError) as other:
+        driver("milvus").source(made.site("backup", params), params)
+    assert other.value.code == "milvus-lineage-changed"
+
+
+def test_a_restored_collection_that_differs_is_never_swapped(tmp_path: Path) -> None:
+    path = str(tmp_path / "data.db")
+    made = Rig(tmp_path / "rig", {"one": {"connection": path, "server": {"mode": "lite"}}})
+    with opened(path) as client:
+        fill(client)
+    record = made.backup("one")
+    made.stage(record, "one")
+    made.step("load", made.params("one"))
+    with opened(path) as client:
+        (fresh,) = [one for one in client.list_collections() if one.startswith("docs__aegis_")]
+        client.upsert(fresh, [{**row(4, "k4"), "v": [0.5] * 8}], partition_name="p1")
+    with pytest.raises(AegisError) as differs:
+        made.step("compare", made.params("one"))
+    assert differs.value.code == "milvus-restored-differs"
+    made.step("load", made.params("one"), "undo")
+    with opened(path) as client:
+        assert client.list_collections() == ["docs", "numbers"]
+
+
+@pytest.mark.parametrize(("version", "old"), [("3.2.0", True), ("3.0", True), ("3.2.1", False), ("3.10.0", False)])
+def test_versions_that_lose_rows_are_known(version: str, old: bool) -> None:
+    assert lite.too_old(version) is old

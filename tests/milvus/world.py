@@ -12,9 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from milvus_lite.server_manager import server_manager_instance
 from pymilvus import MilvusClient
 
 from tests.thread.world import Ran
+
+
+@contextmanager
+def opened(path: str) -> Iterator[MilvusClient]:
+    """A Milvus Lite file in the hands of the client library, until the block ends."""
+    client = MilvusClient(path)
+    try:
+        yield client
+    finally:
+        client.close()
+        server_manager_instance.release_server(path)
 
 
 @dataclass
@@ -63,16 +75,8 @@ class World:
     @contextmanager
     def client(self, path: str | None = None) -> Iterator[MilvusClient]:
         """The client library, as a program would use it; a file is let go again afterwards."""
-        where = path or self.connection
-        opened = MilvusClient(where)
-        try:
-            yield opened
-        finally:
-            opened.close()
-            if not where.startswith("http"):
-                from milvus_lite.server_manager import server_manager_instance
-
-                server_manager_instance.release_server(where)
+        with opened(path or self.connection) as client:
+            yield client
 
 
 def make(folder: Path, connection: str, server: str, more: str = "") -> World:

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from aegis_plan.catalog.holding import Damage
+from aegis_plan.catalog.record import LockRecord
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import MemberLook, Snapshot
 from aegis_plan.plan.backup import plan_backup
 from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.protect import plan_protection
 from tests.plan.world import (
+    LINEAGE,
     RUNNING,
     a_history,
     a_range,
@@ -329,3 +331,24 @@ def test_a_set_behind_the_end_of_the_archive_is_joined_to_it_by_the_next_log() -
     moved = protect(snapshot(shelf(FULL, LOG, later), member(flush_lsn="0/9000", slot=slot(restart_lsn="0/7000"))))
     assert "log-hole" in codes(moved)
     assert moved.steps[0].params["method"] == "full"
+
+
+def test_what_is_locked_is_deleted_once_that_ends() -> None:
+    old = a_set("F0", -10, 0x10, 0x20)
+    lock = LockRecord(
+        id="r-lock",
+        system="aegis",
+        store="policy-db",
+        lineage=LINEAGE,
+        aspect="data",
+        written=at(0),
+        site="seoul",
+        repository="there",
+        targets=("r-F0",),
+        until=at(90),
+        run="x",
+    )
+    catalog = shelf(old, FULL, LOG, a_tombstone("F0"), lock)
+    before = protect(snapshot(catalog, minute=60))
+    assert (kinds(before), codes(before)) == ([], {"expired-but-locked"})
+    assert kinds(protect(snapshot(catalog, minute=91)))[-1] == "prune"

@@ -10,6 +10,7 @@ import pytest
 
 from aegis_plan.documents.model import LocalRepository as LocalDeclared
 from aegis_plan.repositories.contract import Repository
+from aegis_plan.repositories.limited import Limited
 from aegis_plan.repositories.local import LocalRepository
 from aegis_plan.repositories.permissions import permissions
 from aegis_plan.repositories.retry import Retrying
@@ -28,6 +29,12 @@ class TestLocal(RepositoryConformance):
     @pytest.fixture
     def repository(self, tmp_path: Path) -> Repository:
         return LocalRepository("folder", tmp_path / "repository")
+
+
+class TestLimited(RepositoryConformance):
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Repository:
+        return Limited(LocalRepository("folder", tmp_path / "repository"), 1 << 30)
 
 
 class TestVersityGW(RepositoryConformance):

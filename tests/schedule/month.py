@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ class PlayedWorld(World):
         self.clock = month.clock  # type: ignore[assignment]  # another clock, which is the point
         self.month = month
 
-    def observe(self, stores: tuple[str, ...] | None = None, sites_down: tuple[str, ...] = ()) -> Snapshot:
+    def observe(self, stores: tuple[str, ...] | None = None, *_: Any, **__: Any) -> Snapshot:
         month = self.month
         found = {}
         facts: dict[str, Any] = {}
@@ -199,7 +200,7 @@ class Month:
     """One system below `folder`, and the schedulers of its sites."""
 
     def __init__(self, folder: Path, begin: datetime, busy: Callable[[datetime], bool]) -> None:
-        self.folder = folder
+        self.folder, self.begin = folder, begin
         self.clock = SimulatedClock(begin)
         self.server = Server(self.clock, begin, busy)
         loaded = load_documents(folder / "plans")
@@ -208,6 +209,8 @@ class Month:
         self.world = PlayedWorld(self)
         self.opened = Opened(self.here.secrets, self.here.folder)
         self.shelves: dict[str, Shelf] = {}
+        self.earlier: dict[str, Shelf] = {}
+        """Kept, so that records which were verified are not verified again."""
         self.told: list[tuple[datetime, str, str, dict[str, Any]]] = []
         self.schedulers: dict[str, tuple[Scheduler, datetime]] = {}
         self.runs = 0
@@ -268,7 +271,8 @@ class Month:
         self.clock.sleep(1)
         for step in plan.steps:
             self._step(plan, step.id, step.action, step.params, run)
-        self.shelves.pop(plan.intent.stores[0], None)
+        store = plan.intent.stores[0]
+        self.earlier[store] = self.shelves.pop(store)
         return Result(run, "done", 0, (), (), begun, self.clock.now(), begun, "begin of the run")
 
     def _step(self, plan: Plan, step: str, action: str, params: Mapping[str, Any], run: str) -> None:
@@ -299,9 +303,10 @@ class Month:
 
     # What is left at the end
 
-    def history(self, days: int) -> list[ScheduleRecord]:
+    @cached_property
+    def history(self) -> list[ScheduleRecord]:
         signers = self.documents.sealing.believed if self.documents.sealing else {}
-        wanted = schedule_history.days_back(self.clock.now(), days)
+        wanted = schedule_history.days_back(self.clock.now(), 45)
         found = schedule_history.load("aegis", signers, self.repositories, wanted, None)
         assert not found.wrong
         return found.records

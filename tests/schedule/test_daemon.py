@@ -102,17 +102,20 @@ def sets(made: World) -> list[str]:
 def forget(made: World) -> None:
     """All backups are lost, and nobody remembers them: a full is due from this moment on."""
     for name in ("seoul", "busan"):
-        shutil.rmtree(made.repository(name) / "v1" / "aegis" / "stores" / "policy-db")
-    shutil.rmtree(made.site / "heads")
+        shutil.rmtree(made.repository(name) / "v1" / "aegis" / "stores" / "policy-db", ignore_errors=True)
+    shutil.rmtree(made.site / "heads" / "policy-db", ignore_errors=True)
 
 
 class Scheduler:
     """`aegis schedule run` of one world."""
 
-    def __init__(self, made: World, site: str = "seoul", env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, made: World, site: str = "seoul", env: dict[str, str] | None = None, *, working_copy: bool = True
+    ) -> None:
         self.made = made
         self.events: list[dict[str, Any]] = []
-        self.process = made.start("schedule", "run", "--site", site, "--json", "--working-copy", env=env)
+        option = ["--working-copy"] if working_copy else []
+        self.process = made.start("schedule", "run", "--site", site, "--json", *option, env=env)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -134,8 +137,8 @@ class Scheduler:
 
 
 @contextmanager
-def scheduler(made: World, site: str = "seoul") -> Iterator[Scheduler]:
-    running = Scheduler(made, site)
+def scheduler(made: World, site: str = "seoul", *, working_copy: bool = True) -> Iterator[Scheduler]:
+    running = Scheduler(made, site, working_copy=working_copy)
     try:
         yield running
     finally:
@@ -263,3 +266,28 @@ def test_a_forged_record_is_not_believed(made: World) -> None:
         assert "20990101T000000Z-abcdef" not in {one["id"] for one in found["records"]}
     finally:
         forged.unlink()
+
+
+def test_only_what_is_published_counts(made: World) -> None:
+    made.ok("publish", "-y", "--wheels", "none")
+    path = made.plans / "aegis.yaml"
+    before = path.read_text()
+    edited = before.replace("repositories: [seoul, busan]", "repositories: [seoul]")
+    assert edited != before
+    path.write_text(edited)
+    try:
+        forget(made)
+        made.ok("backup", "policy-db", "--due", "--aspect", "data")
+        assert len(list(made.repository("busan").glob("v1/aegis/stores/policy-db/*/sets/*"))) == 1
+        with scheduler(made, working_copy=False) as running:
+            until(lambda: "documents" in running.kinds(), lambda: running.events)
+            said = next(event for event in running.events if event["type"] == "documents")
+            assert said["publication"] == 1
+            assert said["differ"]
+            assert running.end() == 0
+        # By those here where that is said.
+        forget(made)
+        made.ok("backup", "policy-db", "--due", "--aspect", "data", "--working-copy")
+        assert not list(made.repository("busan").glob("v1/aegis/stores/policy-db/*/sets/*"))
+    finally:
+        path.write_text(before)

@@ -91,7 +91,7 @@ def test_a_lost_or_ended_set_is_due_again() -> None:
 
 def test_a_full_does_for_an_incremental() -> None:
     done = last_done(shelf(a_set("f", 0, 1, 2), a_set("i", 1440, 3, 4, parent="f")))
-    assert done == {"full": at(0), "incremental": at(1440)}
+    assert done == {"full": at(0), "incremental": at(1440), "log": at(1440)}
 
 
 def test_a_store_that_nobody_could_look_at_is_not_known() -> None:

@@ -5,8 +5,8 @@ changes and cuts bodies, and may judge each request as a stricter service would.
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ STALL = 30.0
 class Unruly:
     """The proxy; `faults` says what becomes of the next requests that `chosen` picks, each once."""
 
-    def __init__(self, port: int, judge: Judge | None = None) -> None:
+    def __init__(self, port: int, judge: Judge | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.faults: list[Fault] = []
         self.chosen: Callable[[Request], bool] = lambda request: True
         self.seen = 0
@@ -96,7 +96,9 @@ class Unruly:
 
             def _pass_on(self, body: bytes, fault: Fault) -> None:
                 inner = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-                inner.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                # Asked as a proxy, it is given the whole address.
+                place = urlsplit(self.path)._replace(scheme="", netloc="").geturl()
+                inner.putrequest(self.command, place, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
                     inner.putheader(name, value)
                 inner.endheaders(body)
@@ -131,6 +133,8 @@ class Unruly:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = int(self._server.server_address[1])
 
     def _fault(self, request: Request) -> Fault:
@@ -155,12 +159,11 @@ class Unruly:
 
 
 @contextmanager
-def before(port: int, judge: Judge | None = None) -> Iterator[Unruly]:
+def before(port: int, judge: Judge | None = None, tls: ssl.SSLContext | None = None) -> Iterator[Unruly]:
     """A proxy before that port for the length of the block."""
-    made = Unruly(port, judge)
+    made = Unruly(port, judge, tls)
     made.begin()
     try:
         yield made
     finally:
         made.end()
-        time.sleep(0)

@@ -15,13 +15,15 @@ from aegis_plan.errors import UsageError
     "--dir", "folder", type=click.Path(path_type=Path), default=None, help="Where to set it up; default ./demo."
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before the recovery.")
-@click.option("--keep-running", is_flag=True, help="Leave the database server running at the end.")
+@click.option("--quick", is_flag=True, help="PostgreSQL and Milvus alone, with backups in folders.")
+@click.option("--keep-running", is_flag=True, help="Leave the servers running at the end.")
 @pass_session
-def command(session: Session, folder: Path | None, yes: bool, keep_running: bool) -> int:
-    """A disaster and a recovery on this machine, in a minute.
+def command(session: Session, folder: Path | None, yes: bool, quick: bool, keep_running: bool) -> int:
+    """A disaster and a recovery on this machine, in two minutes.
 
-    Sets up a PostgreSQL server with data that keeps changing, backs it up, destroys it, plans and applies the
-    recovery, and compares every row. All in one folder, which stays to be looked at.
+    Sets up PostgreSQL with data that keeps changing, Milvus and, where Java can be had, Neo4j; backs them up to a
+    folder, to S3 and to Azure servers of its own; destroys them, plans and applies the recovery, and compares every
+    row, node and vector. All in one folder, which stays to be looked at.
     """
     if not yes and not session.interactive:
         raise UsageError(
@@ -32,4 +34,4 @@ def command(session: Session, folder: Path | None, yes: bool, keep_running: bool
         )
     from aegis_plan.cli.demo.story import tell
 
-    return tell(session, folder, yes=yes, keep_running=keep_running)
+    return tell(session, folder, yes=yes, quick=quick, keep_running=keep_running)

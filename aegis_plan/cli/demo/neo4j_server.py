@@ -107,6 +107,11 @@ class Neo4jServer:
     def connection(self) -> str:
         return f"bolt://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        """Of its process, once it was started."""
+        return int((self.home / "run" / "neo4j.pid").read_text())
+
     def create(self, lib: Path) -> None:
         """Writes programs and configuration, and sets the password."""
         java = _JAVA.replace("LIB", str(lib))

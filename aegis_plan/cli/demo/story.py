@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -17,20 +18,22 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.text import Text
 
-from aegis_plan.cli.demo import system, writer
-from aegis_plan.cli.demo.server import Server, prepare, reaches, server_user
+from aegis_plan.cli.demo import artifacts, system, writer
+from aegis_plan.cli.demo.cast import Cast
+from aegis_plan.cli.demo.server import reaches, server_user
 from aegis_plan.cli.session import Session
 from aegis_plan.documents.scalars import span
 from aegis_plan.errors import EXIT_BREACH, EXIT_FAILED, EXIT_INTERRUPTED, AegisError
 from aegis_plan.report.terminal import amount, letters
 
 _ZONE = ZoneInfo("Asia/Seoul")
+_NAMES = {"neo4j": "Neo4j", "milvus": "Milvus", "s3": "S3", "azure": "Azure"}
 
 
-def tell(session: Session, folder: Path | None, *, yes: bool, keep_running: bool) -> int:
-    """Runs the demo and returns its exit code: 0 only when every row compares."""
+def tell(session: Session, folder: Path | None, *, yes: bool, quick: bool, keep_running: bool) -> int:
+    """Runs the demo and returns its exit code: 0 only when every row, node and vector compares."""
     out = session.console()
-    story = Story(out, _folder(folder, out), yes=yes, color=session.color)
+    story = Story(out, _folder(folder, out), yes=yes, quick=quick, color=session.color)
     try:
         return story.run(keep_running)
     finally:
@@ -65,35 +68,32 @@ def _folder(asked: Path | None, out: Console) -> Path:
 class Story:
     """One telling, with the server and the writer that belong to it."""
 
-    def __init__(self, out: Console, folder: Path, *, yes: bool, color: bool) -> None:
+    def __init__(self, out: Console, folder: Path, *, yes: bool, quick: bool, color: bool) -> None:
         self.out = out
         self.folder = folder
         self.yes = yes
+        self.quick = quick
         self.color = color
-        self.server: Server | None = None
+        self.cast = Cast()
         self.writer: writer.Writer | None = None
         self.part = 0
         self.begun = time.monotonic()
 
     def run(self, keep_running: bool) -> int:
         notes = self.folder / "acknowledged.jsonl"
-        self.say(
-            "A small system",
-            "A PostgreSQL server with policies that keep changing. Every change that the server acknowledges is also "
-            "noted in a file outside of it.",
-        )
-        self.server = server = prepare(self.folder)
-        server.create()
-        server.start()
-        writer.create(server.connection)
-        system.write(self.folder, server)
-        self.writer = changing = writer.Writer(server.connection, notes)
+        cast = self.cast
+        self._begin()
+        assert cast.postgresql is not None
+        connection = cast.postgresql.connection
+        system.write(self.folder, cast)
+        self.writer = changing = writer.Writer(connection, notes)
         changing.start()
         self.aegis("keys", "new", system.SITE, "--documents", "plans/sealing.yaml")
         self.aegis("validate")
 
-        self.say("Protection", "The documents say how it is backed up. Nothing is yet, so the plan makes it so.")
+        self.say("Protection", "The documents say what is backed up, and where to. Nothing is yet: the plan does it.")
         self.aegis("apply", "-y")
+        self.aegis("publish", "-y")
         changing.wait_for(40)
         self.say("Everyday backups", "Later the schedule asks for an incremental and for the log.")
         self.aegis("backup", system.STORE, "--incremental", "-y")
@@ -103,13 +103,7 @@ class Story:
 
         self.say("The disaster")
         failed_at = datetime.now(_ZONE)
-        gone = server.destroy()
-        changing.stop()
-        self.out.print(
-            f"Killed the server and deleted {server.data}: {amount(gone)} are gone.\n"
-            f"{changing.acknowledged} changes had been acknowledged until then.",
-            soft_wrap=True,
-        )
+        self._destroy(changing)
 
         self.say("The plan", "Nothing is touched before someone has read what would happen.")
         when = f"{failed_at:%Y-%m-%d %H:%M:%S}.{failed_at.microsecond // 1000:03}"
@@ -119,19 +113,54 @@ class Story:
         digest = json.loads((self.folder / "recovery.plan").read_text())["digest"]
         self.aegis("apply", "recovery.plan", *(["--approve", digest[:12]] if self.yes else []))
 
-        self.say("The proof", "Every row is read back and held against the notes.")
-        compared = writer.compare(server.connection, notes)
-        self._prove(compared)
+        self.say("The proof", "All of it is read back and held against what it was made from.")
+        equal = self._prove(writer.compare(connection, notes))
         self.aegis("status")
         self._farewell(keep_running)
-        return 0 if compared.equal else EXIT_FAILED
+        return 0 if equal else EXIT_FAILED
 
     def end(self, keep_running: bool) -> None:
         """Stops what still runs."""
         if self.writer is not None:
             self.writer.stop()
-        if self.server is not None and not keep_running:
-            self.server.stop()
+        if not keep_running:
+            self.cast.stop()
+
+    def _begin(self) -> None:
+        told = (
+            "A PostgreSQL server with policies that keep changing; every change that it acknowledges is also noted "
+            "in a file outside of it. Milvus Lite with their embeddings."
+        )
+        if not self.quick:
+            told += " Neo4j with a graph of them. Backups go to a folder and to an S3 and an Azure server."
+        self.say("A small system", told)
+        fetched = [] if self.quick else artifacts.to_fetch()
+        if fetched:
+            self.out.print(
+                f"Fetching {' and '.join(fetched)} once, into the cache of this user; this can take some minutes.",
+                style="quiet",
+            )
+        with self.out.status("starting servers") if self.out.is_terminal else contextlib.nullcontext():
+            self.cast.start(self.folder, quick=self.quick)
+        for name, why in self.cast.missing.items():
+            self.out.print(f"Without {_NAMES[name]}: {why}.", style="quiet")
+
+    def _destroy(self, changing: writer.Writer) -> None:
+        cast, out = self.cast, self.out
+        assert cast.postgresql is not None
+        gone = cast.postgresql.destroy()
+        changing.stop()
+        out.print(
+            f"Killed the server and deleted {cast.postgresql.data}: {amount(gone)} are gone.\n"
+            f"{changing.acknowledged} changes had been acknowledged until then.",
+            soft_wrap=True,
+        )
+        if cast.neo4j is not None:
+            gone = cast.neo4j.destroy()
+            out.print(f"Killed Neo4j and deleted {cast.neo4j.home / 'data'}: {amount(gone)}.", soft_wrap=True)
+        if cast.milvus is not None:
+            gone = cast.milvus.destroy()
+            out.print(f"Deleted {cast.milvus.path}: {amount(gone)}.", soft_wrap=True)
 
     def say(self, title: str, text: str = "") -> None:
         """A new part of the story."""
@@ -175,21 +204,25 @@ class Story:
                 exit_code=code if code > 0 else EXIT_FAILED,
             )
 
-    def _prove(self, compared: writer.Comparison) -> None:
-        out = self.out
+    def _prove(self, compared: writer.Comparison) -> bool:
+        """Tells how all compares, and whether it does."""
+        out, equal = self.out, compared.equal
         out.print()
-        if compared.equal:
-            out.print(
-                Text(letters(out, "✓ "), style="good").append(
-                    f"{compared.policies} policies and {compared.changes} changes compared: all as noted.", style="bold"
+        self._verdict(
+            compared.equal,
+            f"{compared.policies} policies and {compared.changes} changes compared: all as noted.",
+            f"{compared.wrong} rows differ from the notes, {compared.unnoted} were never acknowledged.",
+        )
+        for what, kept in (
+            ("nodes and relationships of the graph", self.cast.neo4j),
+            ("entities with their vectors", self.cast.milvus),
+        ):
+            if kept is not None:
+                found, wrong = kept.differences()
+                equal = equal and wrong == 0
+                self._verdict(
+                    wrong == 0, f"{found} {what} compared: all as made.", f"{wrong} of {found} {what} differ."
                 )
-            )
-        else:
-            out.print(
-                Text(letters(out, "✗ "), style="bad").append(
-                    f"{compared.wrong} rows differ from the notes, {compared.unnoted} were never acknowledged.", "bold"
-                )
-            )
         if compared.lost:
             out.print(
                 f"  {compared.lost} of {compared.acknowledged} acknowledged changes were younger than the last\n"
@@ -199,34 +232,40 @@ class Story:
             )
         else:
             out.print("  No acknowledged change is lost.")
-        figures = self._figures()
         out.print()
-        out.print(f"  {'':<10}{'objective':<14}{'promised':<14}achieved", style="quiet")
-        for word, objective in (("back in", "rto"), ("lost", "rpo")):
-            target, promised, achieved = figures[objective]
-            out.print(f"  {word:<10}{span(target):<14}{span(promised):<14}{span(achieved)}")
+        out.print(f"  {'':<18}{'':<10}{'objective':<14}{'promised':<14}achieved", style="quiet")
+        for subject, word, target, promised, achieved in self._figures():
+            out.print(f"  {subject:<18}{word:<10}{span(target):<14}{span(promised):<14}{span(achieved)}")
+        return equal
 
-    def _figures(self) -> dict[str, tuple[float | None, float | None, float | None]]:
-        """Objective, forecast and achievement of the store, in seconds, from the plan file and the run's own report."""
+    def _verdict(self, good: bool, well: str, badly: str) -> None:
+        mark, style = ("✓ ", "good") if good else ("✗ ", "bad")
+        self.out.print(Text(letters(self.out, mark), style=style).append(well if good else badly, style="bold"))
+
+    def _figures(self) -> list[tuple[str, str, float | None, float | None, float | None]]:
+        """Store, word, objective, forecast and achievement in seconds, from the plan file and the run's own report."""
         plan = json.loads((self.folder / "recovery.plan").read_text())["plan"]
         done = subprocess.run(
             [sys.executable, "-m", "aegis_plan", "runs", "last", "--json"],
             cwd=self.folder, capture_output=True, check=True,
         )  # fmt: skip
-        run = json.loads(done.stdout)
-        found = {}
-        for objective, achieved in (("rto", run["rta"]), ("rpo", run["rpa"])):
-            rows = [row for row in plan["forecasts"] if row["objective"] == objective]
-            rows.sort(key=lambda row: row["subject"] != system.STORE)
-            target, promised = (rows[0]["target"], rows[0]["expected"]) if rows else (None, None)
-            found[objective] = (target, promised, achieved)
+        promised = {(row["subject"], row["objective"]): row for row in plan["forecasts"]}
+        achieved = {(row["subject"], row["objective"]): row for row in json.loads(done.stdout)["achieved"]}
+        found = []
+        for subject in system.stores(self.cast):
+            for word, objective, achievement in (("back in", "rto", "rta"), ("lost", "rpo", "rpa")):
+                there = achieved.get((subject, achievement), {})
+                said = promised.get((subject, objective), {})
+                target = there.get("target", said.get("target"))
+                found.append((subject, word, target, said.get("expected"), there.get("seconds")))
         return found
 
     def _farewell(self, keep_running: bool) -> None:
-        server = self.server
+        server = self.cast.postgresql
         assert server is not None
         out = self.out
         self.say("Look around")
+        away = self.cast.s3 is not None or self.cast.azure is not None
         here = shlex.quote(str(self.folder))
         start = shlex.join([str(server.binaries / "pg_ctl"), "-D", str(server.data), "-l", str(server.log), "start"])
         if server.user:
@@ -238,12 +277,14 @@ class Story:
             "",
             "  plans/                  the documents",
             "  recovery.plan           the plan that was applied",
-            "  repositories/           the sealed backups, in two places",
-            "  site/                   keys, and the journals of all runs",
+            "  repositories/           the sealed backups" + (" of the nearest place" if away else ", in two places"),
+            "  site/                   keys, secrets, and the journals of all runs",
             "  acknowledged.jsonl      the notes",
             "",
             f"cd {here}, then: aegis catalog, aegis runs, aegis show recovery.plan, aegis help",
-            "The server runs on." if keep_running else f"The server is stopped. It starts again with:\n  {start}",
+            "The servers run on."
+            if keep_running
+            else f"The servers are stopped. PostgreSQL starts again with:\n  {start}",
             f"\nTook {span(time.monotonic() - self.begun)}.",
         ]
         for text in lines:

@@ -141,10 +141,11 @@ def incident_told_nowhere(scope: Scope) -> Iterator[Wrong]:
 
 @rule("failure-told-nowhere", "warning", "no channel tells that a backup failed")
 def failure_told_nowhere(scope: Scope) -> Iterator[Wrong]:
-    if scope.documents.channels and any(True for _ in scope.backups()) and not _tells(scope, "backup-failed"):
+    told = _tells(scope, "backup-failed") or scope.documents.schedule.notify
+    if scope.documents.channels and any(True for _ in scope.backups()) and not told:
         yield Wrong(
             ("channels",),
             "none has 'backup-failed' below 'tells': it is found out on the day when the backup is needed",
-            "add 'tells: [backup-failed]' to a channel that somebody reads",
+            "add 'tells: [backup-failed]' to a channel that somebody reads, or name it in 'schedule.notify'",
             key=True,
         )

@@ -58,7 +58,7 @@ class S3Repository(Section):
     """Backups are locked for as long as they are kept; the bucket was made with Object Lock."""
     path_style: Flag | None = None
     """Whether the bucket stands in the path and not in the name of the host."""
-    part_size: Size = Field(default="16MiB", validate_default=True)
+    part_size: Size = Field(default="8MiB", validate_default=True)
     """Size of the parts of one upload."""
     ca: str = ""
     """File with the certificates that are trusted."""
@@ -99,7 +99,7 @@ class AzureRepository(Section):
     """Another identity that only reads, for hosts that restore and verify; default the one that writes."""
     prune: AzureIdentity | None = None
     """Another identity to remove what expired; the one above then needs no right to delete."""
-    part_size: Size = Field(default="16MiB", validate_default=True)
+    part_size: Size = Field(default="8MiB", validate_default=True)
     """Size of the blocks of one upload."""
     ca: str = ""
     """File with the certificates that are trusted."""

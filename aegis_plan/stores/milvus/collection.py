@@ -116,8 +116,8 @@ def describe(server: Connection, name: str) -> Collection | None:
         if error.number in NOT_FOUND or "not found" in error.reason or "can't find" in error.reason:
             return None
         raise
-    if found.collection_name and found.collection_name != name:
-        return None  # an alias
+    if name in found.aliases or (found.collection_name and found.collection_name != name):
+        return None  # an alias: the full server repeats it, Milvus Lite names what it leads to
     schema = found.schema
     for one in schema.fields:
         one.fieldID = 0

@@ -7,8 +7,9 @@ Both last as long as the data does, and a new server or file under an old name h
 from __future__ import annotations
 
 from aegis_plan.actions.contract import Context
+from aegis_plan.errors import AegisError
 from aegis_plan.stores.milvus import lite
-from aegis_plan.stores.milvus.connection import Connection, RefusedError
+from aegis_plan.stores.milvus.connection import Connection
 from aegis_plan.stores.milvus.model import Server
 
 
@@ -21,7 +22,9 @@ def lineage_of(context: Context, store: str, member: str, server: Connection) ->
         return lite_lineage(context.secrets.text(declared.connection))
     try:
         found = server.call("ListDatabases", "ListDatabasesRequest", seconds=10.0)
-    except RefusedError:
+    except AegisError as error:
+        if error.code not in ("milvus-refused", "milvus-login-refused"):
+            raise
         return "milvus-unnamed"
     made = dict(zip(found.db_names, found.created_timestamp, strict=False))
     born = made.get("default") or min(made.values(), default=0)

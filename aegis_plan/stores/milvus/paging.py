@@ -87,7 +87,9 @@ def fresh(server: Connection) -> dict[str, Any]:
             "consistency_level": _CUSTOMIZED,
             "guarantee_timestamp": server.call("AllocTimestamp", "AllocTimestampRequest").timestamp,
         }
-    except RefusedError:
+    except AegisError as error:
+        if error.code not in ("milvus-refused", "milvus-login-refused"):
+            raise
         return {"consistency_level": _STRONG}
 
 

@@ -55,10 +55,7 @@ def put_back(server: Connection, opened: Opened) -> None:
     if not opened.loaded:
         return
     if collection.loaded_partitions:
-        rest = [one for one in collection.partitions if one not in collection.loaded_partitions]
-        server.call(
-            "ReleasePartitions", "ReleasePartitionsRequest", collection_name=collection.name, partition_names=rest
-        )
+        release_others(server, collection, collection.loaded_partitions)
         return
     release(server, collection.name)
     for name in opened.indexes:
@@ -82,6 +79,15 @@ def put_back_earlier(context: Context, server: Connection) -> None:
         release(server, name)
         for one in made:
             server.call("DropIndex", "DropIndexRequest", collection_name=name, field_name=one, index_name=_PREFIX + one)
+
+
+def release_others(server: Connection, collection: Collection, kept: tuple[str, ...]) -> None:
+    """Releases all partitions but some."""
+    rest = [one for one in collection.partitions if one not in kept]
+    if rest:
+        server.call(
+            "ReleasePartitions", "ReleasePartitionsRequest", collection_name=collection.name, partition_names=rest
+        )
 
 
 def release(server: Connection, name: str) -> None:

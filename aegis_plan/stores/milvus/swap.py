@@ -16,7 +16,7 @@ from aegis_plan.errors import AegisError, UnknownOutcomeError
 from aegis_plan.stores.milvus.collection import TTL, Collection, describe, names
 from aegis_plan.stores.milvus.connection import Connection, RefusedError, connect, pairs
 from aegis_plan.stores.milvus.model import LoadParams
-from aegis_plan.stores.milvus.reading import load, release
+from aegis_plan.stores.milvus.reading import load, release, release_others
 from aegis_plan.stores.milvus.staged import Kept, folder_of, new_name, old_name, require
 
 MOVES = "swap.json"
@@ -93,6 +93,8 @@ class Swap:
         assert now is not None
         if not kept.collection.loaded and now.loaded:
             release(server, name)
+        if kept.collection.loaded_partitions and not server.lite:
+            release_others(server, now, kept.collection.loaded_partitions)
         if was["loaded"] and (old := describe(server, aside)) is not None and old.loaded:
             release(server, aside)
 

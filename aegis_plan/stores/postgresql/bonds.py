@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
@@ -12,12 +13,22 @@ from aegis_plan.stores.postgresql.chains import LineageArchive, archive, set_tim
 from aegis_plan.stores.postgresql.positions import parse, segment_floor
 
 
+class _Range(NamedTuple):
+    """A range of log with its ends as numbers: a catalog may have a hundred thousand."""
+
+    timeline: int
+    begin: int
+    end: int
+    record: LogRecord
+
+
 def bonds(shelf: Shelf) -> Bonds:
     """Of all living records of a shelf."""
     lineages = archive(shelf).values()
     builds_on: dict[str, tuple[str, ...]] = {}
     for one in lineages:
         builds_on.update(_parents(one))
+    ranges = {one.lineage: _ranges(one) for one in lineages}
 
     def log(sets: frozenset[str], since: datetime | None) -> dict[str, str]:
         kept = [record for one in lineages for record in one.promised if record.id in sets]
@@ -27,7 +38,7 @@ def bonds(shelf: Shelf) -> Bonds:
             staying = [record for record in kept if record.lineage == one.lineage]
             if staying:
                 present = newest is not None and newest.lineage == one.lineage
-                for identity, why in _log(one, staying, since, present):
+                for identity, why in _log(one, ranges[one.lineage], staying, since, present):
                     found.setdefault(identity, why)
         return found
 
@@ -53,12 +64,20 @@ def _parents(one: LineageArchive) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def _ranges(one: LineageArchive) -> list[_Range]:
+    found = []
+    for record in one.log:
+        if not record.details.get("history"):
+            timeline, begin = parse(record.begin)
+            found.append(_Range(timeline, begin, parse(record.end).lsn, record))
+    return found
+
+
 def _log(
-    one: LineageArchive, sets: list[SetRecord], since: datetime | None, present: bool
+    one: LineageArchive, ranges: list[_Range], sets: list[SetRecord], since: datetime | None, present: bool
 ) -> Iterator[tuple[str, str]]:
     for record in one.histories:
         yield record.id, "it is the history of a timeline"
-    ranges = [record for record in one.log if not record.details.get("history")]
     for found in sets:
         own = dict(one.paths[set_timeline(found)])
         low, high = segment_floor(parse(found.begin).lsn, one.segment), parse(found.end).lsn
@@ -84,18 +103,16 @@ def _lies_on(record: SetRecord, upto: dict[int, int]) -> bool:
     return end.timeline in upto and end.lsn <= upto[end.timeline]
 
 
-def _between(ranges: list[LogRecord], upto: dict[int, int], low: int, high: int | None) -> Iterator[LogRecord]:
+def _between(ranges: list[_Range], upto: dict[int, int], low: int, high: int | None) -> Iterator[LogRecord]:
     """Ranges that touch a stretch of a path, those without length at its ends among them."""
-    for record in ranges:
-        timeline, begin = parse(record.begin)
-        if timeline not in upto or begin > upto[timeline]:
-            continue
-        if min(parse(record.end).lsn, upto[timeline]) >= low and (high is None or begin <= high):
+    for timeline, begin, end, record in ranges:
+        left = upto.get(timeline)
+        if left is not None and begin <= left and min(end, left) >= low and (high is None or begin <= high):
             yield record
 
 
-def _lives(one: LineageArchive, ranges: list[LogRecord], path: int, since: datetime) -> bool:
+def _lives(one: LineageArchive, ranges: list[_Range], path: int, since: datetime) -> bool:
     """Whether anything of the timeline at the end of a path is of the period that is kept."""
     return any(
-        parse(record.begin).timeline == path and max(record.covers_until, record.written) >= since for record in ranges
+        found.timeline == path and max(found.record.covers_until, found.record.written) >= since for found in ranges
     ) or any(set_timeline(record) == path and record.not_after >= since for record in one.promised)
