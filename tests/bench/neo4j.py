@@ -3,6 +3,7 @@ relationships. Each part is a process of its own, so that its memory is its own.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -71,6 +72,8 @@ PARTS: dict[str, Callable[[Path, Neo4jServer, Neo4jServer], None]] = {"export": 
 
 
 def main(nodes: int) -> None:
+    # A server that runs for long, and not one that is up soon.
+    os.environ["AEGIS_DEMO_JAVA"] = "-XX:+UseParallelGC"
     with tempfile.TemporaryDirectory(prefix="aegis-bench-") as folder:
         base = Path(folder)
         with neo4j.run(base / "source") as source, neo4j.run(base / "target") as target:

@@ -59,6 +59,8 @@ class World:
         return Documents.model_validate({
             "system": {"name": "aegis"},
             "stores": {"graph": {"engine": "neo4j", "members": {"a": member}, "backup": {"repositories": ["here"]}}},
+            "sites": {"here": {"role": "primary", "reach": "local"}},
+            "repositories": {"here": {"kind": "local", "site": "here", "path": str(self.base / "repository")}},
             "sealing": {"recovery_recipient": self.recipient, "signers": {"here": self.public}},
         })  # fmt: skip
 

@@ -21,7 +21,9 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0
 </dependencies></project>
 """
 _OPEN = " ".join(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in ("java.nio", "java.io", "sun.nio.ch"))
-_JAVA = f"java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xms128m -Xmx512m {_OPEN} -cp '{{lib}}/*'"
+_QUICK = "${AEGIS_DEMO_JAVA:--XX:+UseSerialGC -XX:TieredStopAtLevel=1}"
+"""Up sooner and slower after that, unless told otherwise."""
+_JAVA = f"java {_QUICK} -Xms128m -Xmx512m {_OPEN} -cp 'LIB/*'"
 _PROGRAM = """#!/bin/sh
 # Starts, stops and queries the server of NEO4J_HOME, as the program of that name in a package does.
 home="${NEO4J_HOME:-HOME}"; conf="${NEO4J_CONF:-$home/conf}"; note="$home/run/neo4j.pid"
@@ -112,7 +114,7 @@ class Neo4jServer:
 
     def create(self, lib: Path) -> None:
         """Writes programs and configuration, and sets the password."""
-        java = _JAVA.format(lib=lib)
+        java = _JAVA.replace("LIB", str(lib))
         for folder in ("bin", "conf", "logs", "run"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
         for name, text in (("neo4j", _PROGRAM), ("neo4j-admin", _ADMIN)):

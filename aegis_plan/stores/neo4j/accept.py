@@ -65,7 +65,7 @@ class Accept:
                 f"{error.detail}; users and passwords are those of the backup, and it runs on the restored data",
                 "give the site the password of the restored data; until then nothing is backed up",
             )
-            return {name: proved[name] for name in ("lineage", "nodes", "relationships")}
+            return {name: proved[name] for name in ("lineage", "nodes", "relationships", "covers_until")}
         if lineage != proved["lineage"]:
             raise AegisError(
                 "restored-server-differs",
@@ -82,7 +82,12 @@ class Accept:
                 f"{where}: {nodes} nodes and {relationships} relationships, proved were {proved['nodes']} and "
                 f"{proved['relationships']}",
             )
-        return {"lineage": lineage, "nodes": nodes, "relationships": relationships}
+        return {
+            "lineage": lineage,
+            "nodes": nodes,
+            "relationships": relationships,
+            "covers_until": proved["covers_until"],
+        }
 
     def _old(self, context: Context, params: AcceptParams, where: place.Layout) -> None:
         """Old databases stay beside, go to another disk, or go away, as the documents say."""

@@ -63,7 +63,8 @@ class Load:
         for folder in (where.staged, where.staged_transactions):
             shutil.rmtree(folder, ignore_errors=True)
             place.own(folder, ids)
-        outputs = self._load(context, server, where, ids, manifest)
+        staged = dict((place.read_note(where.staging) or {}).get("outputs", {}))
+        outputs = {**self._load(context, server, where, ids, manifest), "covers_until": staged.get("covers_until")}
         place.write_note(where.staging, run=context.attempt.run, store=params.store, state="loaded", outputs=outputs)
         shutil.rmtree(staged_set(where))
         if params.beside:
