@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 SECONDS = 300.0
 WHERE = "the private server"
+# A server that outlived us would be waited for as work that still goes on.
+_TIED = (
+    'owner=$1; shift; "$@" & p=$!; trap \'kill "$p"\' TERM; while [ -d "/proc/$owner" ] && kill -0 "$p" 2>/dev/null;'
+    ' do sleep 0.5; done; kill "$p" 2>/dev/null; wait "$p"'
+)
 _KEPT = ("server.jvm.additional", "db.format", "server.directories.lib")
 
 
