@@ -187,7 +187,7 @@ class LocalRepository:
                         file.write(data)
                         file.flush()
                         os.fsync(file.fileno())
-                    os.replace(beside, path)
+                        os.replace(beside, path)
                 finally:
                     beside.unlink(missing_ok=True)
                 _sync(path.parent)
@@ -207,12 +207,13 @@ class LocalRepository:
         return data, _tag(data)
 
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
-        """Unfinished uploads carry no key of their own here: all that are old enough go, whatever the prefix."""
+        """Unfinished uploads carry no key of their own here: all that are old enough go, whatever the prefix. One that
+        a living process still writes to stays: other stores are backed up into the same folder at the same time."""
         gone = []
         oldest = time.time() - older_than_seconds
         try:
             for entry in list(os.scandir(self._root / PARTIAL)):
-                if entry.stat().st_mtime <= oldest:
+                if entry.stat().st_mtime <= oldest and not _in_use(entry.path):
                     os.unlink(entry.path)
                     gone.append(f"{PARTIAL}/{entry.name}")
         except FileNotFoundError:
@@ -390,7 +391,25 @@ class LocalUpload:
 
 
 def _private(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    """Opens a new file, and locks it as long as it is open: so it shows that somebody is at work on it."""
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(OSError):  # where there are no locks, the age alone tells
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return number
+
+
+def _in_use(path: str) -> bool:
+    """Whether a living process has an unfinished object open."""
+    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(number)
+    return False
 
 
 def _sync(folder: Path) -> None:

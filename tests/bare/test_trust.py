@@ -255,6 +255,13 @@ def test_a_replaced_key_signs_no_more(system: System) -> None:
     assert ran.code == 0, ran.text
     assert "publication 4" in ran.err
     assert "revision 3" in ran.err
+    # The program for who has no other does not believe it either, and takes what lies under the last real number.
+    (program, *_) = (system.folder / "one").rglob("unseal.py")
+    words = ["list", str(system.folder / "one"), "--key", str(system.folder / "site/keys/recovery.age")]
+    done = subprocess.run([sys.executable, str(program), *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "00000004.json is signed by nobody who is trusted" in done.stderr
+    assert "revision 3" in done.stdout
 
 
 def test_a_sheet_names_the_signer(system: System) -> None:

@@ -83,6 +83,7 @@ def _log(
         low, high = segment_floor(parse(found.begin).lsn, one.segment), parse(found.end).lsn
         for record in _between(ranges, own, low, high):
             yield record.id, f"set {found.set} was made during it"
+    readable = {chain.last.id for chain in one.chains}
     youngest = max(one.paths, key=lambda path: (one.births[path], path))
     for path, steps in one.paths.items():
         upto = dict(steps)
@@ -91,8 +92,10 @@ def _log(
         if not alive or not on_it:
             continue
         on_it.sort(key=lambda record: (parse(record.end).lsn, record.not_after, record.id))
-        old = [record for record in on_it if since is not None and record.not_after <= since]
-        anchor = old[-1] if old else on_it[0]
+        # From a set of which a parent is damaged everywhere nothing leads on: the log has to begin with one before it.
+        sound = [record for record in on_it if record.id in readable] or on_it
+        old = [record for record in sound if since is not None and record.not_after <= since]
+        anchor = old[-1] if old else sound[0]
         low = segment_floor(parse(anchor.begin).lsn, one.segment)
         for record in _between(ranges, upto, low, None):
             yield record.id, f"it leads on from set {anchor.set}"
