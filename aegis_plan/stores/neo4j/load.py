@@ -22,7 +22,7 @@ from aegis_plan.stores.neo4j.private_server import WHERE, configure, private_ser
 from aegis_plan.stores.neo4j.reading import Reading
 from aegis_plan.stores.neo4j.stage import staged_set, where_of
 from aegis_plan.stores.neo4j.values import quoted
-from aegis_plan.stores.postgresql.programs import account
+from aegis_plan.stores.programs import account
 
 if TYPE_CHECKING:
     from neo4j import Driver

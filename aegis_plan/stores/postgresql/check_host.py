@@ -20,7 +20,7 @@ from aegis_plan.stores.postgresql.control import check_control, commanded, proce
 from aegis_plan.stores.postgresql.facts import sized
 from aegis_plan.stores.postgresql.model import Place, Server
 from aegis_plan.stores.postgresql.offer import check_libraries, listed
-from aegis_plan.stores.postgresql.programs import account, execute
+from aegis_plan.stores.programs import account, execute
 
 _PROGRAMS = ("postgres", "pg_ctl", "pg_controldata", "pg_waldump")
 _FOR = ("restore",)
