@@ -162,11 +162,9 @@ def test_a_restore_that_is_killed_while_it_loads_goes_on_and_keeps_the_old_data(
     assert len(records(host)) == had + 1, "a full of the restored data"
 
 
-@pytest.mark.sweep
+@pytest.mark.sweep(only=True)
 @pytest.mark.timeout(900)
-def test_a_restore_that_is_not_accepted_is_taken_back(host: Host, sweep: bool) -> None:
-    if not sweep:
-        pytest.skip("one more whole restore; with --sweep")
+def test_a_restore_that_is_not_accepted_is_taken_back(host: Host) -> None:
     host.aegis("backup", "graph", "-y")
     query(host.server, "CREATE (:Later {k: 'later'})")
     before = everything(host.server)
