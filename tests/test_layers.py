@@ -143,6 +143,7 @@ PURE = (
     "stores/postgresql/bonds.py",
     "stores/postgresql/chains.py",
     "stores/postgresql/recipe.py",
+    "stores/problem.py",
     "stores/retention.py",
     "stores/verification.py",
     "stores/whole.py",

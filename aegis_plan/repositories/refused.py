@@ -63,6 +63,7 @@ def short(name: str, key: str, detail: str) -> UnavailableError:
 
 
 def denied(name: str, doing: str, detail: str) -> AegisError:
+    """The error of an account that may not."""
     return AegisError(
         "repository-denied",
         "a repository does not allow this",
@@ -72,6 +73,7 @@ def denied(name: str, doing: str, detail: str) -> AegisError:
 
 
 def misdeclared(name: str, doing: str, detail: str) -> AegisError:
+    """The error of a name, an address or a prefix that cannot be right."""
     return AegisError(
         "repository-misdeclared",
         "a repository cannot be used as it is declared",
@@ -81,12 +83,14 @@ def misdeclared(name: str, doing: str, detail: str) -> AegisError:
 
 
 def unreachable(name: str, doing: str, detail: str, hint: str) -> UnavailableError:
+    """The error of a service that does not answer."""
     return UnavailableError(
         "repository-unreachable", "a repository cannot be reached", f"{name}: {detail} on the way to {doing}", hint
     )
 
 
 def full(name: str, doing: str, said: object) -> UnavailableError:
+    """The error of a service without room."""
     return UnavailableError(
         "repository-full",
         "a repository has no room",
@@ -96,6 +100,7 @@ def full(name: str, doing: str, said: object) -> UnavailableError:
 
 
 def unavailable(name: str, doing: str, said: object) -> UnavailableError:
+    """The error of a service that answers and refuses for now."""
     return UnavailableError(
         "repository-unavailable",
         "a repository refuses for now",
@@ -105,6 +110,7 @@ def unavailable(name: str, doing: str, said: object) -> UnavailableError:
 
 
 def damaged_on_the_way(name: str, doing: str, said: object) -> DamageError:
+    """The error of bytes whose checksum does not fit where they arrived."""
     return DamageError(
         "arrived-damaged",
         "what arrived in a repository is not what was sent",
@@ -127,6 +133,7 @@ def absent(name: str, key: str, accepted: bool) -> AegisError:
 
 
 def bucket_missing(name: str, doing: str) -> AegisError:
+    """The error of a bucket or container that is not there."""
     return AegisError(
         "bucket-missing",
         "a repository's bucket does not exist",

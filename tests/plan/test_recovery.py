@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from aegis_plan.cli.planning import Asked, intent_of
+from aegis_plan.documents.scalars import sized
 from aegis_plan.errors import UsageError
 from aegis_plan.observe.snapshot import PastDuration, Snapshot
 from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.recover import plan_recovery
-from aegis_plan.stores.postgresql.facts import sized
 from tests.plan.world import (
     LINEAGE,
     a_history,
