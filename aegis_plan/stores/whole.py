@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aegis_plan.catalog.due import due_since
+from aegis_plan.catalog.due import ahead, due_since
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.living import living
 from aegis_plan.catalog.record import SetRecord
@@ -166,7 +166,10 @@ def full_due(ask: Ask) -> str:
     full = ask.store.backup.full if ask.store.backup is not None else None
     if full is None or full.schedule is None:
         return ""
-    newest = max(one.begun for one in sets)
+    begun = [one.begun for one in sets if not ahead(one.begun, ask.now)]
+    if not begun:
+        return "each backup is dated later than now: a clock was ahead"
+    newest = max(begun)
     since = due_since(full.schedule, ask.documents.system.timezone, newest, ask.now)
     return f"due for {span((ask.now - since).total_seconds())}" if since is not None else ""
 
