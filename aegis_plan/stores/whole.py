@@ -198,7 +198,8 @@ def point_for(ask: Ask, target: Target) -> tuple[RecoveryPoint | None, PlanFindi
             + ("" if seen else "; a repository cannot be reached, and what it holds is unknown"),
             "see 'aegis catalog' for the sets there are",
         )
-    one = fitting[-1]
+    # Where there are others, one that a clock dated later than now is not the newest.
+    one = ([one for one in fitting if not ahead(one.not_after, ask.now)] or fitting)[-1]
     holders = living(ask.look.shelf, without).holders.get(one.id, ())
     return (
         RecoveryPoint(one.lineage, one.end, one.not_before, one.not_after, one.consistency, (one,), (), holders),
@@ -213,7 +214,10 @@ def windows(shelf: Shelf) -> tuple[Window, ...]:
 
 def exposure(ask: Ask) -> Exposure:
     """The time since the newest set began."""
-    sets = held_sets(ask.look.shelf)
+    held = held_sets(ask.look.shelf)
+    sets = [one for one in held if not ahead(one.begun, ask.now)]
+    if held and not sets:
+        return Exposure(None, "each backup is dated later than now: a clock was ahead")
     if sets:
         return Exposure((ask.now - sets[-1].begun).total_seconds(), "since the newest set began; it has no log")
     if _all_seen(ask):
