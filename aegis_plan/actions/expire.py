@@ -105,6 +105,7 @@ def verdict(context: Context, shelf: Shelf, accept_shorter: bool) -> Retention:
 
 
 def stopped(store: str, why: str) -> AegisError:
+    """The finding of a store of which nothing may go now."""
     return UnavailableError(
         "prune-stopped",
         "nothing of a store expires for now",
@@ -114,6 +115,7 @@ def stopped(store: str, why: str) -> AegisError:
 
 
 def kept(context: Context, record: str, why: str) -> None:
+    """The finding of a record that stays after all."""
     context.find("note", "kept-after-all", "something that was to go stays", f"{record}: {why}")
 
 

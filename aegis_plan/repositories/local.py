@@ -18,45 +18,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError
+from aegis_plan.errors import AegisError, DamageError, UnavailableError
 from aegis_plan.repositories.contract import Head, Listed, cannot_lock
+from aegis_plan.repositories.refused import conflict, missing, moved, short
 
 PARTIAL = ".partial"
 _PIECE = 1 << 20
-
-
-def missing(name: str, key: str) -> AegisError:
-    """The error of a key that is not there."""
-    return AegisError(
-        "object-missing",
-        "an object is not in the repository",
-        f"{name} has no {key}",
-        "look with `aegis verify`; another repository may hold it",
-    )
-
-
-def conflict(name: str, key: str) -> DamageError:
-    """The error of a key that exists with other bytes."""
-    return DamageError(
-        "object-conflict",
-        "an object exists already with other bytes",
-        f"{name}: {key}",
-        "two writers used the same name, or somebody replaced the object; nothing was overwritten",
-    )
-
-
-def moved(name: str, key: str) -> LockedError:
-    """The error of a conditional write whose condition does not hold."""
-    return LockedError(
-        "lease-moved", "somebody else changed the object first", f"{name}: {key}", "read it again and decide anew"
-    )
-
-
-def short(name: str, key: str, detail: str) -> UnavailableError:
-    """The error of an answer with fewer bytes than asked for."""
-    return UnavailableError(
-        "short-read", "a repository gave fewer bytes than asked for", f"{name}: {key}: {detail}", "it is tried again"
-    )
 
 
 class LocalRepository:

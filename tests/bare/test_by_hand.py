@@ -33,14 +33,17 @@ def made() -> Iterator[World]:
         yield found
 
 
-def stranger(folder: Path) -> dict[str, str]:
-    """An environment whose `python3` has the three libraries and nothing else of this test's Python."""
+def stranger(folder: Path, *, clients: bool = False) -> dict[str, str]:
+    """An environment whose `python3` has the three libraries and nothing else of this test's Python; with `clients`
+    all of it but the product."""
     import cryptography
 
     packages, libraries = Path(cryptography.__file__).parent.parent, folder / "libraries"
     libraries.mkdir()
     for path in packages.iterdir():
-        if path.name.split(".")[0].split("-")[0] in (*LIBRARIES, "_cffi_backend"):
+        if path.name.split(".")[0].split("-")[0] in (*LIBRARIES, "_cffi_backend") or (
+            clients and "aegis" not in path.name
+        ):
             (libraries / path.name).symlink_to(path)
     programs = folder / "programs"
     programs.mkdir()
@@ -48,6 +51,11 @@ def stranger(folder: Path) -> dict[str, str]:
     python.write_text(f'#!/bin/sh\nPYTHONPATH="{libraries}" exec "{sys.executable}" -S "$@"\n')
     python.chmod(0o755)
     return {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(folder), "KEY": str(folder / "key.age")}
+
+
+def section(page: str, store: str) -> str:
+    """What a runbook says of one store."""
+    return page.partition(f"## Store {store}\n")[2].partition("\n## ")[0]
 
 
 def commands(page: str) -> list[str]:
@@ -72,11 +80,11 @@ def test_by_the_runbook_alone(made: World, tmp_path_factory: pytest.TempPathFact
     server = Server(made.server.folder, made.server.binaries, made.server.user, port=free_port())
     environment["PORT"] = str(server.port)
     script = "set -e\n" + "\n".join(commands(start.read_text()))
-    _run(script, folder, environment)
+    run(script, folder, environment)
     runbook = (folder / "documents" / "runbook.md").read_text()
     assert str(made.repository("seoul")) in runbook, "the real places are named"
     try:
-        _run("set -e\n" + "\n".join(commands(runbook)), folder, environment)
+        run("set -e\n" + "\n".join(commands(runbook)), folder, environment)
         assert server.sql("SELECT id, body FROM policies ORDER BY id") == rows
     finally:
         server.folder = folder
@@ -187,7 +195,7 @@ def _set_of(path: Path) -> str:
     return str(json.loads(path.read_bytes())["record"]["set"])
 
 
-def _run(script: str, folder: Path, environment: dict[str, str]) -> None:
+def run(script: str, folder: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
         ["sh", "-c", script], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, check=False, timeout=120,

@@ -264,6 +264,16 @@ def test_a_replaced_key_signs_no_more(system: System) -> None:
     assert "revision 3" in done.stdout
 
 
+def test_the_stand_alone_program_believes_a_new_key_by_the_old_sheet(system: System) -> None:
+    old = system.signer
+    system.ok("keys", "new", "seoul", "--signing")
+    system.publish()
+    (program, *_) = (system.folder / "one").rglob("unseal.py")
+    words = [sys.executable, str(program), "list", str(system.folder / "one"), "--trust", old]
+    told = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "documents: revision 3" in told.stdout, told.stderr
+
+
 def test_a_sheet_names_the_signer(system: System) -> None:
     sheet = system.folder / "sheet.txt"
     sheet.write_text(f"Recovery sheet of tiny\n  signer of seoul: {system.signer}\n")
