@@ -93,6 +93,9 @@ def _published(world: World, here: Loaded) -> InForce:
         if newest is None and seen_by(recall(folder)):
             unseen = "; ".join(f"{name}: {why}" for name, why in look.unseen.items())
             raise _out_of_reach(unseen or warning or "what was published is gone")
+        if newest is None and look.unseen:
+            away = ", ".join(look.unseen)
+            warning = "; ".join(filter(None, (warning, f"{away} cannot be asked whether documents are published")))
         return InForce(here, 0, warning=warning)
     found = _load(kept, base)
     about = _about(kept)
