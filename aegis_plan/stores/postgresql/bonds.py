@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from aegis_plan.catalog.folding import once_a_shelf
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.catalog.retention import Bonds
@@ -22,6 +23,7 @@ class _Range(NamedTuple):
     record: LogRecord
 
 
+@once_a_shelf
 def bonds(shelf: Shelf) -> Bonds:
     """Of all living records of a shelf."""
     lineages = archive(shelf).values()
@@ -83,6 +85,7 @@ def _log(
         low, high = segment_floor(parse(found.begin).lsn, one.segment), parse(found.end).lsn
         for record in _between(ranges, own, low, high):
             yield record.id, f"set {found.set} was made during it"
+    readable = {chain.last.id for chain in one.chains}
     youngest = max(one.paths, key=lambda path: (one.births[path], path))
     for path, steps in one.paths.items():
         upto = dict(steps)
@@ -92,7 +95,9 @@ def _log(
             continue
         on_it.sort(key=lambda record: (parse(record.end).lsn, record.not_after, record.id))
         old = [record for record in on_it if since is not None and record.not_after <= since]
-        anchor = old[-1] if old else on_it[0]
+        # One that builds on what is lost leads to nothing: the log stays from the last that can be read, too.
+        whole = [record for record in old if record.id in readable]
+        anchor = min([*old[-1:], *whole[-1:]] or on_it[:1], key=lambda record: parse(record.begin).lsn)
         low = segment_floor(parse(anchor.begin).lsn, one.segment)
         for record in _between(ranges, upto, low, None):
             yield record.id, f"it leads on from set {anchor.set}"
