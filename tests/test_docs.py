@@ -124,3 +124,18 @@ def test_every_command_has_a_help_and_is_in_the_manual() -> None:
 
 def test_every_kind_of_step_is_in_the_manual() -> None:
     assert [kind for kind in ACTIONS if f"`{kind}`" not in MANUAL] == []
+
+
+def test_the_index_names_every_page() -> None:
+    folder = PACKAGE / "docs" / "manual"
+    index = (folder / "index.md").read_text(encoding="utf-8")
+    pages = [path.stem for path in folder.glob("*.md") if path.name != "index.md"]
+    assert [page for page in pages if f"help {page}`" not in index and f"`{page}`" not in index] == []
+
+
+def test_the_architecture_names_files_that_are_there() -> None:
+    text = (PACKAGE / "docs" / "architecture.md").read_text(encoding="utf-8")
+    there = ["/" + str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.*")]
+    named = [name for name in re.findall(r"`([\w/.-]+\.(?:py|md))`", text) if not name.startswith("tests/")]
+    assert len(named) > 50
+    assert [name for name in named if not any(path.endswith("/" + name) for path in there)] == []

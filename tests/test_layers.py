@@ -143,6 +143,7 @@ PURE = (
     "stores/postgresql/bonds.py",
     "stores/postgresql/chains.py",
     "stores/postgresql/recipe.py",
+    "stores/problem.py",
     "stores/retention.py",
     "stores/verification.py",
     "stores/whole.py",
@@ -210,6 +211,17 @@ def test_imports_run_downwards(path: Path) -> None:
         if target.split(".")[0] in {room, "errors", "clock", "requirement"}:
             continue
         assert any(matches(target, allowed) for allowed in ALLOWED[room]), f"{inside} imports {module}"
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.parent.parent.name == "stores"], ids=lambda path: path.stem
+)
+def test_no_engine_knows_another(path: Path) -> None:
+    """What two engines need stands in `stores/` itself."""
+    own = f"aegis_plan.stores.{path.parent.name}."
+    engines = [f"aegis_plan.stores.{folder.name}." for folder in (PACKAGE / "stores").iterdir() if folder.is_dir()]
+    others = tuple(engine for engine in engines if engine != own)
+    assert [module for module in imports(path) if module.startswith(others)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -33,8 +33,10 @@ class CheckStore(_Check):
         from aegis_plan.stores.drivers import driver
 
         name, member = str(context.attempt.params["store"]), str(context.attempt.params["member"])
-        found = driver(context.declared.stores[name].engine).check(context, name, member)
-        return _done(found.requirements, read=found.read, size=found.size)
+        declared = context.declared.stores[name]
+        found = driver(declared.engine).check(context, name, member)
+        requirements = [*_backed_up(name, declared.backup is not None), *found.requirements]
+        return _done(requirements, read=found.read, size=found.size)
 
 
 class CheckRepository(_Check):
@@ -78,6 +80,14 @@ class CheckSite(_Check):
         found = [*_keys(context), *_references(context, params.get("references") or {})]
         found += [_program(context, name, *one) for name, one in (params.get("programs") or {}).items()]
         return _done(found)
+
+
+def _backed_up(store: str, declared: bool) -> Iterable[Requirement]:
+    if not declared:
+        yield Requirement(
+            code="store-not-backed-up", state="missing", severity="warning", summary="the store has a backup",
+            subject=f"stores/{store}", detail="the documents declare none", hint="add 'backup:' to the store",
+        )  # fmt: skip
 
 
 def _missing(error: AegisError, summary: str, subject: str) -> Requirement:

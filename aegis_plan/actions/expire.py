@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from aegis_plan.actions.contract import Context, Done, Probed
-from aegis_plan.catalog.ending import endings
+from aegis_plan.catalog.ending import after_all, endings
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import Ending, LogRecord, Record, SetRecord, TombstoneRecord
 from aegis_plan.catalog.retention import Retention, retained
@@ -51,7 +51,7 @@ class Expire:
         found = verdict(context, shelf, params["accept_shorter"])
         if found.stopped:
             raise stopped(name, found.stopped)
-        now = context.clock.now()
+        now = after_all(shelf.records, context.clock.now())
         from_then = now if params["at_once"] else now + _grace(context, name)
         reasons = {one.record: one.why for one in found.going}
         waiting = {one.record: one.reason for one in found.waiting if one.delete_from > from_then}
@@ -105,6 +105,7 @@ def verdict(context: Context, shelf: Shelf, accept_shorter: bool) -> Retention:
 
 
 def stopped(store: str, why: str) -> AegisError:
+    """The finding of a store of which nothing may go now."""
     return UnavailableError(
         "prune-stopped",
         "nothing of a store expires for now",
@@ -114,6 +115,7 @@ def stopped(store: str, why: str) -> AegisError:
 
 
 def kept(context: Context, record: str, why: str) -> None:
+    """The finding of a record that stays after all."""
     context.find("note", "kept-after-all", "something that was to go stays", f"{record}: {why}")
 
 

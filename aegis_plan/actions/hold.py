@@ -7,6 +7,7 @@ from typing import Any
 
 from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.actions.expire import spread
+from aegis_plan.catalog.ending import after_all
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import HoldRecord, ReleaseRecord
 from aegis_plan.clock import new_id
@@ -37,7 +38,7 @@ class Hold:
         done = set(_of_this_run(context, shelf))
         released = {record.hold for record in shelf.records if isinstance(record, ReleaseRecord)}
         made: list[HoldRecord | ReleaseRecord] = []
-        now = context.clock.now()
+        now = after_all(shelf.records, context.clock.now())
         common: dict[str, Any] = {
             "system": context.declared.system.name,
             "store": params["store"],

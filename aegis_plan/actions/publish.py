@@ -24,7 +24,7 @@ from aegis_plan.repositories.heads import remember
 from aegis_plan.repositories.publications import Found, Published
 from aegis_plan.sealing.keys import public_signer
 from aegis_plan.sealing.letters import seal
-from aegis_plan.standalone.runbook import START, program, runbook, start
+from aegis_plan.standalone.runbook import START, program, refills, runbook, start
 from aegis_plan.stores.archive import missing, signing
 
 MADE = "publication-made"
@@ -103,6 +103,7 @@ class Publish:
                 {"format": 1, "variables": params["variables"], "durations": params["durations"]}
             ).encode(),
             "runbook.md": runbook(context.declared, params["number"]).encode(),
+            **refills(context.declared),
             **{f"documents/{name}": data for name, data in unpack(base64.b64decode(params["archive"])).items()},
         }
         sealed = seal(pack(inside), sealing)

@@ -28,17 +28,19 @@ class ActionSpec:
     """Seconds before the first retry; doubles."""
     timeout: float = 24 * 3600.0
     """Seconds, unless the documents say otherwise."""
+    protects: bool = False
+    """Whether it makes or prepares new backups, which is of use only where they can be signed."""
     built: bool = True
     """Whether this version has code that does it. What is not built can be planned and looked at, never applied."""
 
 
 _SPECS = (
-    ActionSpec("backup", "back up", "+", reversible=False, retries=2),
-    ActionSpec("archive-log", "archive the log", "+", reversible=False, retries=2),
+    ActionSpec("backup", "back up", "+", reversible=False, retries=2, protects=True),
+    ActionSpec("archive-log", "archive the log", "+", reversible=False, retries=2, protects=True),
     ActionSpec("archive-tail", "archive the log that the old server left", "+", reversible=False, retries=2),
-    ActionSpec("start-log-stream", "stream the log", "+", reversible=True, retries=2),
+    ActionSpec("start-log-stream", "stream the log", "+", reversible=True, retries=2, protects=True),
     ActionSpec("stop-log-stream", "end the log stream", "-", reversible=True, retries=2),
-    ActionSpec("create-slot", "reserve the log on the server", "+", reversible=True, retries=2),
+    ActionSpec("create-slot", "reserve the log on the server", "+", reversible=True, retries=2, protects=True),
     ActionSpec("publish", "publish the documents", "+", reversible=False, retries=2),
     ActionSpec("copy-set", "copy to another repository", "+", reversible=False, retries=2),
     ActionSpec("clean-up", "remove the local copy", "-", reversible=False),

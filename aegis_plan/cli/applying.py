@@ -294,10 +294,9 @@ def state_authority(world: World, break_glass: str) -> Repository | None:
     except AegisError as error:
         if break_glass:
             return None
-        if isinstance(error, UnavailableError):
-            way = "in an emergency --break-glass REASON goes on without it, and then nobody keeps others away"
-            raise UnavailableError(
-                error.code, error.summary, f"{error.detail}; it holds leases and used plans", f"{error.hint}; {way}"
-            ) from None
-        raise
+        # Also where its credentials are not known here: a machine that has nothing may know those of a mirror only.
+        kind = UnavailableError if isinstance(error, UnavailableError) else AegisError
+        way = "in an emergency --break-glass REASON goes on without it, and then nobody keeps others away"
+        where = f"{error.detail}; the state authority holds leases and used plans"
+        raise kind(error.code, error.summary, where, f"{error.hint}; {way}" if error.hint else way) from None
     return authority

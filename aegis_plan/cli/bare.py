@@ -349,13 +349,16 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _edited(plans: Path, kept: StandIn) -> bool:
+    """Whether the documents are others than those that were laid there. What cannot be read somebody changed."""
     from aegis_plan.documents.bundle import revision
     from aegis_plan.documents.load import document_files, read_document
 
     try:
         files = {file.relative_to(plans).as_posix(): read_document(file) for file in document_files(plans)}
+    except UsageError:
+        return False  # there are none left
     except AegisError:
-        return False
+        return True
     return revision(files, kept.variables) != kept.revision
 
 

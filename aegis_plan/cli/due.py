@@ -8,13 +8,15 @@ import json
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from aegis_plan.cli.dueending import Outcome, outcome_of, put_down
+from aegis_plan.cli.duevoice import Voice
 from aegis_plan.clock import new_id
 from aegis_plan.errors import (
     EXIT_FAILED,
@@ -28,18 +30,14 @@ from aegis_plan.errors import (
 )
 
 if TYPE_CHECKING:
-    from aegis_plan.catalog.schedule_record import Notice, ScheduleRecord, Verdict
     from aegis_plan.cli.session import Session
     from aegis_plan.cli.wire import World
     from aegis_plan.plan.plan import Plan
-    from aegis_plan.run.result import Result
     from aegis_plan.schedule.job import Aspect, Standing, Unit
 
 By = Literal["scheduler", "timer", "person"]
 FOLDER = "schedule"
 """Below the site's: what waits to be written to repositories, and marks of runs under way."""
-LOOKED_BACK = 3
-"""Days of records that are read to find whether a failure is a new one."""
 EXITS = {
     "done": EXIT_OK,
     "degraded": EXIT_OK,
@@ -51,18 +49,6 @@ EXITS = {
 }
 WORST = (EXIT_FAILED, EXIT_UNKNOWN, EXIT_PARTIAL, EXIT_LOCKED, EXIT_OK)
 """Of several runs, the first of these that one ended with."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one due run ended. `due` is false where nothing was to do and nothing was due: that leaves no record."""
-
-    verdict: Verdict
-    due: bool = True
-    run: str = ""
-    steps: tuple[str, ...] = ()
-    code: str = ""
-    why: str = ""
 
 
 class Stopped:
@@ -140,6 +126,7 @@ class _Due:
         self.folder = world.here.folder / FOLDER
         self.aspect: Aspect = "log" if aspects == ("log",) else "data"
         self.name = f"{store}/{self.aspect}" if len(aspects) == 1 else store
+        self.voice = Voice(world, store, self.aspect, self.name, as_json)
         self.begun = world.clock.now()
         self.standings: tuple[Standing, ...] = ()
         self.unfinished: list[str] = []
@@ -148,21 +135,21 @@ class _Due:
         try:
             outcome = self._work()
         except _StoppedAgainError as stopped:
-            self._say("due-ended", f"{self.name}: stopped", verdict="stopped", due=True, run=stopped.outcome.run)
+            self.voice.say("due-ended", f"{self.name}: stopped", verdict="stopped", due=True, run=stopped.outcome.run)
             return stopped.outcome
         except LockedError as error:
             outcome = Outcome("locked", code=error.code, why=error.summary)
-            self._warn(error)
+            self.voice.warn(error)
         except StaleError as error:
             # Somebody else worked on the same store between look and run: what is due then is another matter.
             outcome = Outcome("locked", code=error.code, why=error.summary)
-            self._warn(error)
+            self.voice.warn(error)
         except AegisError as error:
             outcome = Outcome("failed", code=error.code, why=error.summary)
-            self._warn(error)
+            self.voice.warn(error)
         if outcome.due:
             self._conclude(outcome, self.begun)
-        self._say(
+        self.voice.say(
             "due-ended",
             f"{self.name}: {outcome.verdict if outcome.due else 'nothing is due'}"
             + (f", run {outcome.run}" if outcome.run else "")
@@ -260,7 +247,7 @@ class _Due:
         run = new_id(self.world.clock.now())
         kinds = [one.job.kind for one in pending]
         missed = max((one.missed for one in pending), default=0)
-        self._say(
+        self.voice.say(
             "due-begun",
             f"{self.name}: begins run {run}"
             + (f" for {', '.join(kinds)}" if kinds else " for what else is to mend")
@@ -279,7 +266,7 @@ class _Due:
         except AegisError:
             _unmark(mark)
             raise
-        outcome = _outcome(result, plan)
+        outcome = outcome_of(result, plan)
         if outcome.verdict != "stopped":
             _unmark(mark)
         return outcome
@@ -325,7 +312,7 @@ class _Due:
                         kept=kept, resume=True, lock_timeout=self.lock_timeout, break_glass=self.break_glass,
                         as_json=self.json,
                     )  # fmt: skip
-                    outcome = _outcome(result, plan)
+                    outcome = outcome_of(result, plan)
                 except LockedError:
                     raise
                 except AegisError as error:
@@ -337,12 +324,10 @@ class _Due:
                 raise _StoppedAgainError(outcome)
             _unmark(path)
 
-    # What is put down and told
+    # How it ended
 
     def _conclude(self, outcome: Outcome, begun: datetime, unfinished: tuple[str, ...] | None = None) -> None:
-        """Tells people and the dead-man address, and writes the record. None of it changes the outcome."""
         from aegis_plan.catalog.schedule_record import ScheduleRecord
-        from aegis_plan.repositories import schedule_history
 
         world, now = self.world, self.world.clock.now()
         record = ScheduleRecord(
@@ -362,71 +347,7 @@ class _Due:
             why=outcome.why,
             unfinished=tuple(self.unfinished) if unfinished is None else unfinished,
         )
-        record = record.model_copy(update={"notices": self._tell(record)})
-        try:
-            signing = world.here.keys.signing
-            if signing is None:
-                raise AegisError("signing-key-missing", "this site has no key to sign with")
-            refused = schedule_history.write(record, signing, world.repositories, self.folder / "records", now)
-        except (AegisError, OSError) as error:
-            self._complain(f"the record of this run could not be written: {error}")
-            return
-        for name, why in refused.items():
-            if why is not None:
-                self._complain(f"the record of this run waits at the site for {name}: {why}")
-
-    def _tell(self, record: ScheduleRecord) -> tuple[Notice, ...]:
-        from aegis_plan.catalog.schedule_record import about
-        from aegis_plan.schedule import notices
-
-        documents, resolve = self.world.documents, self.world.here.secrets.text
-        told: tuple[Notice, ...] = ()
-        channels = notices.listeners(documents)
-        if channels and record.verdict not in ("locked", "stopped"):
-            occasion = about(self._earlier(record.ended), record.verdict, record.ended)
-            if occasion is not None:
-                told = notices.tell(channels, resolve, occasion, *_words(record, occasion))
-        if record.well and documents.schedule.dead_man:
-            told = (*told, notices.alive(documents.schedule.dead_man, resolve))
-        for one in told:
-            to = "the dead-man address" if one.to == "dead-man" else f"channel {one.to}"
-            self._say(
-                "notice",
-                f"{self.name}: {to} {'was reached' if one.ok else f'was not reached: {one.why}'} ({one.about})",
-                **one.model_dump(),
-            )
-        return told
-
-    def _earlier(self, now: datetime) -> list[ScheduleRecord]:
-        from aegis_plan.repositories import schedule_history
-
-        documents = self.world.documents
-        signers = documents.sealing.believed if documents.sealing else {}
-        history = schedule_history.load(
-            documents.system.name,
-            signers,
-            self.world.repositories,
-            schedule_history.days_back(now, LOOKED_BACK),
-            self.folder / "records",
-        )
-        return [one for one in history.records if one.store == self.store and one.aspect == self.aspect]
-
-    def _warn(self, error: AegisError) -> None:
-        self._complain(f"{error.summary}: {error.detail}" if error.detail else error.summary)
-
-    def _complain(self, words: str) -> None:
-        from aegis_plan.report.visible import visible
-
-        click.echo(f"warning: {self.name}: {visible(self.world.here.secrets.redact(words))}", err=True)
-
-    def _say(self, kind: str, message: str, **data: Any) -> None:
-        from aegis_plan.report.events import line
-        from aegis_plan.report.visible import visible
-
-        if self.json:
-            click.echo(line(kind, self.world.clock.now(), message, store=self.store, aspect=self.aspect, **data))
-        elif kind != "due-ended" or data.get("due"):
-            click.echo(f"{self.world.clock.now():%Y-%m-%dT%H:%M:%SZ} {visible(message)}")
+        put_down(world, self.voice, self.folder, record)
 
 
 class _StoppedAgainError(Exception):
@@ -450,37 +371,3 @@ def unfinished(site: Path) -> set[Unit]:
 def _unmark(mark: Path) -> None:
     with suppress(OSError):
         mark.unlink()
-
-
-def _outcome(result: Result, plan: Plan) -> Outcome:
-    trouble = next((step.failure or step.trouble for step in result.steps if step.failure or step.trouble), None)
-    verdict: Verdict = "failed" if result.verdict == "refused" else result.verdict
-    ill = verdict not in ("done",)
-    code = str(trouble.get("code", "")) if trouble and ill else ""
-    why = str(trouble.get("summary", "")) if trouble and ill else ""
-    if verdict == "stopped" and not why:
-        why = result.reason
-    if result.verdict == "refused":
-        code = code or result.reason
-        if code in ("lease-held", "plan-stale"):
-            verdict = "locked"
-    return Outcome(verdict, True, result.run, tuple(step.id for step in plan.steps), code, why)
-
-
-def _words(record: ScheduleRecord, occasion: str) -> tuple[str, str]:
-    """Title and body of a message: names of the documents, words of the program, nothing of data or secrets."""
-    what = f"{record.system}: backup of {record.store} ({record.aspect})"
-    title = {
-        "failure": f"{what} failed",
-        "reminder": f"{what} still fails",
-        "recovery": f"{what} works again",
-    }[occasion]
-    lines = [f"{title} at {record.ended:%Y-%m-%d %H:%M} UTC, site {record.site}."]
-    if record.why and occasion != "recovery":
-        lines.append(f"Why: {record.why}" + (f" ({record.code})" if record.code else ""))
-    for one in record.due:
-        last = f"last done {one.last:%Y-%m-%d %H:%M} UTC" if one.last is not None else "never done before"
-        lines.append(f"Due: {one.kind} since {one.since:%Y-%m-%d %H:%M} UTC, {last}")
-    if record.run:
-        lines.append(f"Run: {record.run} ('aegis runs {record.run}' shows it)")
-    return title, "\n".join(lines)

@@ -91,6 +91,15 @@ def parse_size(text: str) -> int:
     return int(float(match.group(1)) * _SIZES[match.group(2)])
 
 
+def sized(count: float) -> str:
+    """`1.5 GiB`: a number of bytes within a sentence."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
 def parse_percentage(text: str) -> float:
     """`99.9%` as 99.9. Raises ValueError with what is allowed."""
     if not text.endswith("%") or len(text) > _LONGEST:

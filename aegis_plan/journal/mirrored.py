@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from aegis_plan.errors import AegisError, DamageError
+from aegis_plan.errors import AegisError
 from aegis_plan.repositories import keys
 from aegis_plan.repositories.contract import Repository, read
 from aegis_plan.sealing.letters import unseal
@@ -89,8 +89,6 @@ def _opened(
         return whole, False
     try:
         body, _ = disclose(last, PART, signers)
-    except DamageError:
-        return lines, False
     except AegisError:
         return lines, False
     wanted = {"first": number, "name": run, "sha256": hashlib.sha256(lines).hexdigest()}

@@ -10,7 +10,8 @@ from typing import Any
 from aegis_plan.documents.model import Documents
 from aegis_plan.documents.secrets import references
 from aegis_plan.observe.snapshot import Snapshot
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.assembly import assembled
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.services import concerned, dependents
 from aegis_plan.plan.step import new_step
 
@@ -83,15 +84,4 @@ def plan_escrow(documents: Documents, snapshot: Snapshot, digest: str, tool: str
         params={"references": sorted(wanted), "scenario": intent.scenario},
         declared=tuple(f"repositories/{name}" for name in documents.repositories),
     )
-    return Plan(
-        tool=tool,
-        system=documents.system.name,
-        intent=intent,
-        documents=documents,
-        documents_digest=digest,
-        snapshot=snapshot,
-        steps=(step,) if wanted else (),
-        findings=tuple(findings),
-        made_at=snapshot.taken_at,
-        parallelism=limit(intent),
-    )
+    return assembled(documents, snapshot, digest, tool, intent, (step,) if wanted else (), findings)

@@ -11,8 +11,8 @@ from aegis_plan.catalog.record import SetRecord
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.asks import asks
-from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.assembly import assembled
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.step import Step, new_step
 from aegis_plan.stores.contract import Ask
@@ -42,18 +42,7 @@ def plan_hold(documents: Documents, snapshot: Snapshot, digest: str, tool: str, 
             findings.append(
                 _error("set-unknown", "no repository has such a backup set", name, "'aegis catalog' lists them")
             )
-    return Plan(
-        tool=tool,
-        system=documents.system.name,
-        intent=intent,
-        documents=documents,
-        documents_digest=digest,
-        snapshot=snapshot,
-        steps=ordered(steps),
-        findings=unique(tuple(findings)),
-        made_at=snapshot.taken_at,
-        parallelism=limit(intent),
-    )
+    return assembled(documents, snapshot, digest, tool, intent, steps, unique(tuple(findings)))
 
 
 def _sets(ask: Ask, wanted: list[str]) -> list[SetRecord]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aegis_plan.documents.model import AzureRepository, Documents, LocalRepository, S3Repository
+from aegis_plan.documents.scalars import sized
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.services import concerned
 from aegis_plan.requirement import Requirement
@@ -201,7 +202,7 @@ def _room(plan: Plan) -> Iterator[Requirement]:
         seen = plan.snapshot.stores.get(step.subject)
         look = seen.member(str(member)) if seen is not None else None
         free = look.details.get("free_bytes") if look is not None else None
-        summary = f"there is room for {_sized(need)} of restored data"
+        summary = f"there is room for {sized(need)} of restored data"
         subject = f"stores/{step.subject}/{member}"
         if not isinstance(free, int):
             yield Requirement(
@@ -216,7 +217,7 @@ def _room(plan: Plan) -> Iterator[Requirement]:
         yield Requirement(
             code="no-space",
             state="ok" if fine else "missing",
-            summary=summary + (", once the old data is gone" if free < need and fine else f": {_sized(free)} are free"),
+            summary=summary + (", once the old data is gone" if free < need and fine else f": {sized(free)} are free"),
             subject=subject,
             hint="" if fine else "make room, or keep_old_data: PATH on another disk",
         )
@@ -263,11 +264,3 @@ def _people(plan: Plan) -> Iterator[Requirement]:
             detail="" if known else "the team names no person" if declared is not None else "the team has no such role",
             hint="" if known else f"add team.{role}.people, the first to be called first",
         )
-
-
-def _sized(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

@@ -6,8 +6,8 @@ from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan import orphans
 from aegis_plan.plan.asks import asks
-from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.assembly import assembled
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.prune_history import prune_history
 from aegis_plan.plan.step import Step
@@ -36,16 +36,4 @@ def plan_prune(documents: Documents, snapshot: Snapshot, digest: str, tool: str,
     steps.extend(prune_history(documents, snapshot))
     if not intent.stores:
         findings.extend(orphans.told(documents, snapshot))
-    return Plan(
-        tool=tool,
-        system=documents.system.name,
-        intent=intent,
-        documents=documents,
-        documents_digest=digest,
-        snapshot=snapshot,
-        steps=ordered(steps),
-        findings=unique(tuple(findings)),
-        choices=tuple(choices),
-        made_at=snapshot.taken_at,
-        parallelism=limit(intent),
-    )
+    return assembled(documents, snapshot, digest, tool, intent, steps, unique(tuple(findings)), choices)

@@ -7,8 +7,8 @@ from typing import Any
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import PUBLICATION, PublishedLook, Snapshot
-from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.assembly import assembled
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.step import Fact, Step, new_step
 
 NAME = "documents"
@@ -101,18 +101,7 @@ def publishing(documents: Documents, snapshot: Snapshot, intent: Intent) -> tupl
 def plan_publish(documents: Documents, snapshot: Snapshot, digest: str, tool: str, intent: Intent) -> Plan:
     """The plan of `aegis publish`."""
     steps, findings = publishing(documents, snapshot, intent)
-    return Plan(
-        tool=tool,
-        system=documents.system.name,
-        intent=intent,
-        documents=documents,
-        documents_digest=digest,
-        snapshot=snapshot,
-        steps=ordered(steps),
-        findings=tuple(findings),
-        made_at=snapshot.taken_at,
-        parallelism=limit(intent),
-    )
+    return assembled(documents, snapshot, digest, tool, intent, steps, findings)
 
 
 def protection(documents: Documents) -> dict[str, Any]:

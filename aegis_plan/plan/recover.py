@@ -18,6 +18,7 @@ from aegis_plan.plan.serving import Serving, serving, stuck
 from aegis_plan.plan.step import Step
 from aegis_plan.plan.strategy import Wish, choose, well
 from aegis_plan.plan.unbuilt import refusals
+from aegis_plan.plan.unsigned import without_signature
 from aegis_plan.stores.contract import Ask, RecoveryPoint, Target
 
 
@@ -54,7 +55,9 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
         recipe = way.recipe
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
-        steps.extend(recipe.steps)
+        own, unprotected = without_signature(documents, snapshot, name, recipe.steps)
+        findings.extend((unprotected,) if unprotected is not None else ())
+        steps.extend(own)
         if way.kind != "leave":
             recovered.append(name)
         promoted = promoted or way.kind == "failover"

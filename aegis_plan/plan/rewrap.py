@@ -14,8 +14,8 @@ from aegis_plan.documents.model import Documents, Sealing
 from aegis_plan.documents.recipients import bare, names_of, recipients_of
 from aegis_plan.observe.snapshot import SiteLook, Snapshot
 from aegis_plan.plan.asks import durations_of, store_tiers
-from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.assembly import assembled
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.step import Estimate, Step, measured, new_step
 
 RECOVER = "run 'aegis keys rewrap --identity FILE' with the recovery key, or with an identity that opened them"
@@ -116,18 +116,7 @@ def plan_rewrap(documents: Documents, snapshot: Snapshot, digest: str, tool: str
     )
     findings.extend(_away(snapshot, names))
     findings.extend(_streams(documents, snapshot, names))
-    return Plan(
-        tool=tool,
-        system=documents.system.name,
-        intent=intent,
-        documents=documents,
-        documents_digest=digest,
-        snapshot=snapshot,
-        steps=ordered(steps),
-        findings=tuple(findings),
-        made_at=snapshot.taken_at,
-        parallelism=limit(intent),
-    )
+    return assembled(documents, snapshot, digest, tool, intent, steps, findings)
 
 
 def _away(snapshot: Snapshot, names: Sequence[str]) -> Iterator[PlanFinding]:

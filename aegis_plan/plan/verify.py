@@ -5,8 +5,8 @@ from __future__ import annotations
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
 from aegis_plan.plan.asks import asks
-from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.assembly import assembled
+from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.verification import asked
@@ -31,15 +31,4 @@ def plan_verify(documents: Documents, snapshot: Snapshot, digest: str, tool: str
                 hint="'aegis catalog' lists the sets there are",
             )
         )
-    return Plan(
-        tool=tool,
-        system=documents.system.name,
-        intent=intent,
-        documents=documents,
-        documents_digest=digest,
-        snapshot=snapshot,
-        steps=ordered(steps),
-        findings=unique(tuple(findings)),
-        made_at=snapshot.taken_at,
-        parallelism=limit(intent),
-    )
+    return assembled(documents, snapshot, digest, tool, intent, steps, unique(tuple(findings)))

@@ -20,9 +20,8 @@ from aegis_plan.repositories.azureerrors import translate
 from aegis_plan.repositories.blocks import BlockId, BlockParts
 from aegis_plan.repositories.contract import Head, Listed, cannot_lock
 from aegis_plan.repositories.identity import Identities, Purpose
-from aegis_plan.repositories.local import conflict, missing, moved, short
 from aegis_plan.repositories.parted import PartedUpload, Sums
-from aegis_plan.repositories.refused import Refused, absent
+from aegis_plan.repositories.refused import Refused, absent, conflict, missing, moved, short
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0

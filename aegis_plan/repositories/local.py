@@ -18,45 +18,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError
+from aegis_plan.errors import AegisError, DamageError, UnavailableError
 from aegis_plan.repositories.contract import Head, Listed, cannot_lock
+from aegis_plan.repositories.refused import conflict, missing, moved, short
 
 PARTIAL = ".partial"
 _PIECE = 1 << 20
-
-
-def missing(name: str, key: str) -> AegisError:
-    """The error of a key that is not there."""
-    return AegisError(
-        "object-missing",
-        "an object is not in the repository",
-        f"{name} has no {key}",
-        "look with `aegis verify`; another repository may hold it",
-    )
-
-
-def conflict(name: str, key: str) -> DamageError:
-    """The error of a key that exists with other bytes."""
-    return DamageError(
-        "object-conflict",
-        "an object exists already with other bytes",
-        f"{name}: {key}",
-        "two writers used the same name, or somebody replaced the object; nothing was overwritten",
-    )
-
-
-def moved(name: str, key: str) -> LockedError:
-    """The error of a conditional write whose condition does not hold."""
-    return LockedError(
-        "lease-moved", "somebody else changed the object first", f"{name}: {key}", "read it again and decide anew"
-    )
-
-
-def short(name: str, key: str, detail: str) -> UnavailableError:
-    """The error of an answer with fewer bytes than asked for."""
-    return UnavailableError(
-        "short-read", "a repository gave fewer bytes than asked for", f"{name}: {key}: {detail}", "it is tried again"
-    )
 
 
 class LocalRepository:
@@ -202,7 +169,7 @@ class LocalRepository:
                         file.write(data)
                         file.flush()
                         os.fsync(file.fileno())
-                    os.replace(beside, path)
+                        os.replace(beside, path)
                 finally:
                     beside.unlink(missing_ok=True)
                 _sync(path.parent)
@@ -222,12 +189,13 @@ class LocalRepository:
         return data, _tag(data)
 
     def sweep(self, prefix: str, older_than_seconds: float) -> list[str]:
-        """Unfinished uploads carry no key of their own here: all that are old enough go, whatever the prefix."""
+        """Unfinished uploads carry no key of their own here: all that are old enough go, whatever the prefix. One that
+        a living process still writes to stays: other stores are backed up into the same folder at the same time."""
         gone = []
         oldest = time.time() - older_than_seconds
         try:
             for entry in list(os.scandir(self._root / PARTIAL)):
-                if entry.stat().st_mtime <= oldest:
+                if entry.stat().st_mtime <= oldest and not _in_use(entry.path):
                     os.unlink(entry.path)
                     gone.append(f"{PARTIAL}/{entry.name}")
         except FileNotFoundError:
@@ -405,7 +373,25 @@ class LocalUpload:
 
 
 def _private(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    """Opens a new file, and locks it as long as it is open: so it shows that somebody is at work on it."""
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(OSError):  # where there are no locks, the age alone tells
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return number
+
+
+def _in_use(path: str) -> bool:
+    """Whether a living process has an unfinished object open."""
+    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(number)
+    return False
 
 
 def _sync(folder: Path) -> None:

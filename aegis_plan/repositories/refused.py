@@ -1,12 +1,11 @@
-"""Answers of storage services whose meaning depends on what was asked, and errors that all of them share."""
+"""Answers of storage services whose meaning depends on what was asked, and errors that all repositories share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from aegis_plan.errors import AegisError, DamageError, UnavailableError
-from aegis_plan.repositories.local import conflict, missing
+from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,42 @@ class Refused(Exception):
         )
 
 
+def missing(name: str, key: str) -> AegisError:
+    """The error of a key that is not there."""
+    return AegisError(
+        "object-missing",
+        "an object is not in the repository",
+        f"{name} has no {key}",
+        "look with `aegis verify`; another repository may hold it",
+    )
+
+
+def conflict(name: str, key: str) -> DamageError:
+    """The error of a key that exists with other bytes."""
+    return DamageError(
+        "object-conflict",
+        "an object exists already with other bytes",
+        f"{name}: {key}",
+        "two writers used the same name, or somebody replaced the object; nothing was overwritten",
+    )
+
+
+def moved(name: str, key: str) -> LockedError:
+    """The error of a conditional write whose condition does not hold."""
+    return LockedError(
+        "lease-moved", "somebody else changed the object first", f"{name}: {key}", "read it again and decide anew"
+    )
+
+
+def short(name: str, key: str, detail: str) -> UnavailableError:
+    """The error of an answer with fewer bytes than asked for."""
+    return UnavailableError(
+        "short-read", "a repository gave fewer bytes than asked for", f"{name}: {key}: {detail}", "it is tried again"
+    )
+
+
 def denied(name: str, doing: str, detail: str) -> AegisError:
+    """The error of an account that may not."""
     return AegisError(
         "repository-denied",
         "a repository does not allow this",
@@ -39,6 +73,7 @@ def denied(name: str, doing: str, detail: str) -> AegisError:
 
 
 def misdeclared(name: str, doing: str, detail: str) -> AegisError:
+    """The error of a name, an address or a prefix that cannot be right."""
     return AegisError(
         "repository-misdeclared",
         "a repository cannot be used as it is declared",
@@ -48,12 +83,14 @@ def misdeclared(name: str, doing: str, detail: str) -> AegisError:
 
 
 def unreachable(name: str, doing: str, detail: str, hint: str) -> UnavailableError:
+    """The error of a service that does not answer."""
     return UnavailableError(
         "repository-unreachable", "a repository cannot be reached", f"{name}: {detail} on the way to {doing}", hint
     )
 
 
 def full(name: str, doing: str, said: object) -> UnavailableError:
+    """The error of a service without room."""
     return UnavailableError(
         "repository-full",
         "a repository has no room",
@@ -63,6 +100,7 @@ def full(name: str, doing: str, said: object) -> UnavailableError:
 
 
 def unavailable(name: str, doing: str, said: object) -> UnavailableError:
+    """The error of a service that answers and refuses for now."""
     return UnavailableError(
         "repository-unavailable",
         "a repository refuses for now",
@@ -72,6 +110,7 @@ def unavailable(name: str, doing: str, said: object) -> UnavailableError:
 
 
 def damaged_on_the_way(name: str, doing: str, said: object) -> DamageError:
+    """The error of bytes whose checksum does not fit where they arrived."""
     return DamageError(
         "arrived-damaged",
         "what arrived in a repository is not what was sent",
@@ -94,6 +133,7 @@ def absent(name: str, key: str, accepted: bool) -> AegisError:
 
 
 def bucket_missing(name: str, doing: str) -> AegisError:
+    """The error of a bucket or container that is not there."""
     return AegisError(
         "bucket-missing",
         "a repository's bucket does not exist",

@@ -17,10 +17,9 @@ from aegis_plan.errors import AegisError
 from aegis_plan.repositories import s3versions as versions
 from aegis_plan.repositories.contract import Head, Listed, cannot_lock
 from aegis_plan.repositories.identity import Identities
-from aegis_plan.repositories.local import conflict, missing, moved, short
 from aegis_plan.repositories.multipart import MultipartParts
 from aegis_plan.repositories.parted import PartedUpload, Sums
-from aegis_plan.repositories.refused import Refused, absent
+from aegis_plan.repositories.refused import Refused, absent, conflict, missing, moved, short
 from aegis_plan.repositories.s3connect import connect
 from aegis_plan.repositories.s3errors import translate
 

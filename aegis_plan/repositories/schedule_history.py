@@ -37,6 +37,7 @@ class History:
 
 
 def day_of(moment: datetime) -> str:
+    """The part of a key that a day is."""
     return f"{moment:%Y-%m-%d}"
 
 

@@ -12,6 +12,7 @@ from aegis_plan.errors import EXIT_BREACH, EXIT_FAILED, EXIT_OK, EXIT_PARTIAL, E
 from aegis_plan.journal.replay import RunState, StepState
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.step import Step
+from aegis_plan.plan.unsigned import UNPROTECTED
 
 Verdict = Literal["done", "degraded", "failed", "unknown", "stopped", "refused"]
 RESTORED = ("health", "accept", "start-server", "replay")
@@ -90,11 +91,14 @@ class Result:
 def conclude(plan: Plan, state: RunState, now: datetime, already: bool = False) -> Result:
     """The result of a run as it stands."""
     steps = [(step, state.step(step.id)) for step in plan.steps]
+    open_ends = _unprotected(plan)
     t0, basis = state.begun, "begin of the run"
     if plan.intent.failed_at:
         t0, basis = _moment(plan.intent.failed_at) or t0, "failed at"
     achieved = tuple(_achieved(plan, steps, t0, basis)) if plan.intent.kind in ("recover", "restore") else ()
     verdict, code = _verdict(steps, state, achieved)
+    if verdict == "done" and open_ends:
+        verdict = "degraded"
     reason = state.stopping or _held(steps)
     if state.ended is not None and state.ended.get("verdict") == "refused":
         # It could not begin: nothing was sent, and nothing of it can be gone on with.
@@ -103,7 +107,7 @@ def conclude(plan: Plan, state: RunState, now: datetime, already: bool = False) 
         run=state.run,
         verdict=verdict,
         exit_code=code,
-        steps=tuple(_step(step, mine) for step, mine in steps),
+        steps=tuple(_step(step, mine, open_ends.get(step.id, ())) for step, mine in steps),
         achieved=achieved,
         begun=state.begun,
         ended=_moment(state.ended["at"]) if state.ended and "at" in state.ended else now,
@@ -156,7 +160,16 @@ def _waits(mine: StepState) -> bool:
     return mine.state == "waiting" and bool(mine.following and mine.cause)
 
 
-def _step(step: Step, mine: StepState) -> StepResult:
+def _unprotected(plan: Plan) -> dict[str, tuple[dict[str, Any], ...]]:
+    """What the plan knew it would leave undone, by the step after which a store serves: it is part of the outcome."""
+    return {
+        plan.serves[finding.subject]: (finding.model_dump(mode="json"),)
+        for finding in plan.findings
+        if finding.code == UNPROTECTED and finding.subject in plan.serves
+    }
+
+
+def _step(step: Step, mine: StepState, known: tuple[dict[str, Any], ...] = ()) -> StepResult:
     took = (mine.ended - mine.began).total_seconds() if mine.ended and mine.began else None
     return StepResult(
         id=step.id,
@@ -165,7 +178,7 @@ def _step(step: Step, mine: StepState) -> StepResult:
         seconds=took,
         attempts=sum(mine.numbers.values()),
         cause=mine.cause,
-        findings=tuple(mine.findings),
+        findings=(*mine.findings, *(known if mine.state == "done" else ())),
         trouble=mine.trouble,
         failure=mine.failure if mine.failure != mine.trouble else None,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 import jinja2
@@ -20,6 +21,24 @@ _ENVIRONMENT = jinja2.Environment(undefined=jinja2.ChainableUndefined, keep_trai
 def program() -> bytes:
     """The stand-alone program."""
     return resources.files("aegis_plan.standalone").joinpath("unseal.py").read_bytes()
+
+
+def refills(documents: Documents) -> dict[str, bytes]:
+    """The programs that put what was opened into servers, for the engines of the documents that have one."""
+    found = {}
+    for engine in sorted({store.engine for store in documents.stores.values()}):
+        if (path := _own(engine, "refill.py")) is not None:
+            found[f"refill-{engine}.py"] = path.read_bytes()
+    return found
+
+
+def _own(engine: str, name: str) -> Traversable | None:
+    """A file of an engine; None where it has none of that name."""
+    try:
+        path = resources.files(f"aegis_plan.stores.{engine}").joinpath(name)
+    except ModuleNotFoundError:
+        return None
+    return path if path.is_file() else None
 
 
 def start(system: str, number: int, tool: str, unseal: Mapping[str, str], wheels: int, platform: str) -> str:
@@ -53,13 +72,8 @@ def _store(documents: Documents, name: str) -> str:
     """An engine that has a page of its own says how; all others are unsealed alike."""
     store = documents.stores[name]
     member_name = store.preferred or next(iter(store.members), "")
-    package = f"aegis_plan.stores.{store.engine}"
-    try:
-        own = resources.files(package).joinpath("by-hand.md").is_file()
-    except ModuleNotFoundError:
-        own = False
     return _render(
-        package if own else "aegis_plan.standalone",
+        f"aegis_plan.stores.{store.engine}" if _own(store.engine, "by-hand.md") else "aegis_plan.standalone",
         "by-hand.md",
         name=name,
         store=store,

@@ -28,7 +28,7 @@ from typing import Any
 
 import pyrage
 import zstandard
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -59,6 +59,29 @@ def signature_fits(message: bytes, signature: str, public: str) -> bool:
     return True
 
 
+def parsed(path: Path, part: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A signed object as it lies there, and its part that is signed; nothing of it is believed yet."""
+    try:
+        outer = json.loads(path.read_bytes())
+        body = outer[part]
+        if not isinstance(body, dict) or not isinstance(outer["signature"], str):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Wrong(f"{path} cannot be read") from None
+    return outer, body
+
+
+def endorsed(vouchers: Any, publics: set[str]) -> list[str]:
+    """The signers whom the owner of one of the public keys vouches for."""
+    found = []
+    for voucher in vouchers if isinstance(vouchers, list) else ():
+        signer, _, rest = str(voucher).partition(" ")
+        public, _, signature = rest.partition(" ")
+        if public in publics and signature_fits(b"aegis voucher v1\0" + signer.encode(), signature, public):
+            found.append(signer)
+    return found
+
+
 class Keys:
     """The private keys, and whom they vouch for."""
 
@@ -75,19 +98,13 @@ class Keys:
         except (pyrage.DecryptError, ValueError):
             raise Wrong(f"the key does not open {what}") from None
 
-    def vouched(self, vouchers: list[str]) -> list[str]:
+    def vouched(self, vouchers: Any) -> list[str]:
         mine = set()
         for text in self.texts:
             private = Ed25519PrivateKey.from_private_bytes(hkdf(text.encode(), b"aegis voucher v1"))
             raw = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
             mine.add("ed25519:" + base64.b64encode(raw).decode())
-        found = []
-        for voucher in vouchers:
-            signer, _, rest = voucher.partition(" ")
-            public, _, signature = rest.partition(" ")
-            if public in mine and signature_fits(b"aegis voucher v1\0" + signer.encode(), signature, public):
-                found.append(signer)
-        return found
+        return endorsed(vouchers, mine)
 
 
 class Repository:
@@ -101,27 +118,37 @@ class Repository:
         self.system = system or found[0]
         self.root = folder / "v1" / self.system
         self.publication: dict[str, Any] = {}
-        self.trusted = trust
-        publications = sorted((self.root / "_system" / "publications").glob("*.json"))
-        bodies = [(path, json.loads(path.read_bytes())) for path in publications]
-        if not trust:
-            self.trusted = keys.vouched([one for _, outer in bodies for one in outer["publication"]["vouchers"]])
-        for path, outer in bodies:
-            body = outer["publication"]
-            if unverified or any(signature_fits(canonical(body), outer["signature"], key) for key in self.trusted):
-                self.publication = body
+        bodies = []
+        for path in sorted((self.root / "_system" / "publications").glob("*.json")):
+            try:
+                bodies.append((path, *parsed(path, "publication")))
+            except Wrong as error:
+                say(f"warning: {error}; it is not used")
+        self.trusted = trust or [key for _, _, body in bodies for key in keys.vouched(body.get("vouchers"))]
+        known: set[str] = set()
+        now: list[str] = []
+        for path, outer, body in bodies:
+            # A key that a believed publication no longer lists signs none after it.
+            allowed = [key for key in [*now, *self.trusted] if key in now or key not in known]
+            allowed += endorsed(body.get("vouchers"), set(allowed))
+            fits = any(signature_fits(canonical(body), outer["signature"], key) for key in allowed)
+            here = path.name == f"{body.get('number')!s:0>8}.json" and body.get("system") == self.system
+            if here and (unverified or fits):
+                self.publication, now = body, list(body["publishers"])
+                known.update(now, *body["signers"].values())
             else:
                 say(f"warning: {path.name} is signed by nobody who is trusted; it is not used")
         # A publication that is believed says whose sets are.
-        listed = [key for keys_ in self.publication.get("signers", {}).values() for key in keys_]
-        self.trusted = list(dict.fromkeys([*self.trusted, *listed]))
+        self.signers: dict[str, list[str]] = self.publication.get("signers", {})
         if not self.trusted and not unverified:
             raise Wrong("nobody is trusted: give --trust ed25519:... from the recovery sheet, or --unverified")
 
     def signed(self, path: Path, part: str) -> dict[str, Any]:
-        outer = json.loads(path.read_bytes())
-        body: dict[str, Any] = outer[part]
-        fits = any(signature_fits(canonical(body), outer["signature"], key) for key in self.trusted)
+        outer, body = parsed(path, part)
+        who = self.signers.get(str(outer.get("signer")), []) if self.signers else self.trusted
+        fits = any(signature_fits(canonical(body), outer["signature"], key) for key in who)
+        if part == "record" and body.get("site") != outer.get("signer"):
+            fits = False
         if not fits and not self.unverified:
             raise Wrong(f"{path} is signed by nobody who is trusted")
         return body
@@ -136,7 +163,13 @@ class Repository:
         found = []
         for path in sorted((self.root / "stores" / store).glob("*/records/*.json")):
             try:
-                found.append(self.signed(path, "record"))
+                record = self.signed(path, "record")
+                place = (
+                    f"v1/{record['system']}/stores/{record['store']}/{record['lineage']}/records/{record['id']}.json"
+                )
+                if path.relative_to(self.folder).as_posix() != place:
+                    raise Wrong(f"{path} was signed for another place, {place}")
+                found.append(record)
             except Wrong as error:
                 say(f"warning: {error}; it is not used")
         return found
@@ -150,18 +183,39 @@ class Repository:
     def data_key(self, record: dict[str, Any]) -> dict[str, bytes]:
         folder = self.root / "stores" / record["store"] / record["lineage"] / "keys"
         trouble = f"no key is there for {record['id']}"
+        doubtful = []
         for path in sorted(folder.glob(f"{record['key']}.*.json"), reverse=True):
             try:
-                body = json.loads(path.read_bytes())["key"]
-                return {
-                    half: self.keys.open(base64.b64decode(body[half]["age"]), path.name) for half in ("data", "meta")
-                }
-            except (Wrong, ValueError, KeyError) as error:
+                return self._opened(self.signed(path, "key"), path)
+            except Wrong as error:
                 trouble = str(error)
+                doubtful.append(path)
+        # That is safe: what is read is compared with its signed record. A damaged key may be all that is left.
+        for path in doubtful:
+            try:
+                found = self._opened(parsed(path, "key")[1], path)
+            except Wrong:
+                continue
+            say(f"warning: {trouble}; {path.name} is tried nevertheless")
+            return found
         raise Wrong(trouble)
+
+    def _opened(self, body: dict[str, Any], path: Path) -> dict[str, bytes]:
+        try:
+            if body["name"] != path.name.rsplit(".", 2)[0]:
+                raise Wrong(f"{path} is the key of something else")
+            return {half: self.keys.open(base64.b64decode(body[half]["age"]), path.name) for half in ("data", "meta")}
+        except (ValueError, KeyError, TypeError):
+            raise Wrong(f"{path} cannot be read") from None
 
     def plain(self, stored: dict[str, Any], secret: bytes) -> Iterator[bytes]:
         """The plain bytes of one sealed object; they count only once the last was given without an error."""
+        try:
+            yield from self._plain(stored, secret)
+        except (InvalidTag, zstandard.ZstdError):
+            raise Wrong(f"{stored['key']} is damaged, or sealed with another key") from None
+
+    def _plain(self, stored: dict[str, Any], secret: bytes) -> Iterator[bytes]:
         key = stored["key"]
         head = canonical(
             {"cipher": "AES256_GCM_HKDF_1MB", "compression": "zstd", "format": 1, "key": key, "oldest_reader": 1}
@@ -260,6 +314,8 @@ def unpacked(repository: Repository, record: dict[str, Any], folder: Path) -> No
     for stored in record["objects"]:
         if stored["name"] == "index":
             continue
+        if not re.fullmatch(r"\w[\w.-]*", stored["name"]):
+            raise Wrong(f"'{stored['name']}' is no name of a file")
         with (folder / re.sub(r"\.\d{3}$", "", stored["name"])).open("ab") as file:
             for piece in repository.plain(stored, key["meta" if stored["name"] == "manifest" else "data"]):
                 file.write(piece)
@@ -276,29 +332,52 @@ def log(repository: Repository, options: argparse.Namespace) -> None:
     out = fresh(options.out)
     size = int(record["details"].get("wal_segment_size") or record["details"].get("segment_size") or 16 << 20)
     begun: dict[Path, int] = {}
+    spans: dict[int, list[tuple[int, int]]] = {}
     for one in repository.records(options.store):
         if one["kind"] != "log" or one["lineage"] != record["lineage"]:
             continue
-        key = repository.data_key(one)
-        timeline, at = position(one["begin"])
-        for stored in one["objects"]:
-            if one["details"].get("history"):
-                name = f"{position(one['end'])[0]:08X}.history"
-                (out / name).write_bytes(b"".join(repository.plain(stored, key["data"])))
-                continue
-            for piece in repository.plain(stored, key["data"]):
-                view = memoryview(piece)
-                while view:
-                    room = size - at % size
-                    path = place(out, timeline, at, size, view[:room])
-                    begun[path] = min(begun.get(path, size), at % size)
-                    at += len(view[:room])
-                    view = view[room:]
+        (timeline, at), (last, end) = position(one["begin"]), position(one["end"])
+        try:
+            key = repository.data_key(one)
+            for stored in one["objects"]:
+                if one["details"].get("history"):
+                    data = b"".join(repository.plain(stored, key["data"]))
+                    (out / f"{last:08X}.history").write_bytes(data)
+                    continue
+                for piece in repository.plain(stored, key["data"]):
+                    view = memoryview(piece)
+                    while view:
+                        room = size - at % size
+                        path = place(out, timeline, at, size, view[:room])
+                        begun[path] = min(begun.get(path, size), at % size)
+                        at += len(view[:room])
+                        view = view[room:]
+        except (Wrong, OSError) as error:
+            say(f"warning: a range of the log is left out: {error}")
+        else:
+            if not one["details"].get("history"):
+                spans.setdefault(timeline, []).append((position(one["begin"])[1], end))
     for path, first in begun.items():
         if first:
             # Its beginning was never archived; where it is needed, the set brings the whole of it.
             path.unlink()
     print(f"{len(list(out.iterdir()))} files of log in {out}")
+    lacking = gaps(spans, *position(record["end"]))
+    if lacking:
+        raise Wrong(f"log is missing, and nothing after it can be reached: {', '.join(lacking)}")
+
+
+def gaps(spans: dict[int, list[tuple[int, int]]], timeline: int, begin: int) -> list[str]:
+    """What is missing of the log from the end of the set on, which brings its own. A server just stops there."""
+    found = []
+    for line, ranges in sorted(spans.items()):
+        until = begin if line == timeline else min(ranges)[0]
+        for first, last in sorted(ranges):
+            if first > until and last > begin:
+                shown = [f"{at >> 32:X}/{at & 0xFFFFFFFF:X}" for at in (until, first)]
+                found.append(f"timeline {line} from {' to '.join(shown)}")
+            until = max(until, last)
+    return found
 
 
 def place(out: Path, timeline: int, at: int, size: int, data: memoryview) -> Path:
@@ -351,6 +430,9 @@ def main() -> int:
         options.act(Repository(options.repository, keys, options.trust, options.unverified, options.system), options)
     except (Wrong, OSError) as error:
         say(f"error: {error}")
+        return 1
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        say(f"error: what lies there is not what it should be: {type(error).__name__}: {error}")
         return 1
     return 0
 

@@ -11,7 +11,7 @@ from aegis_plan.catalog import locks
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.catalog.retention import Going, Retention, Rules, retained, without
 from aegis_plan.documents.model import Backup, LocalRepository
-from aegis_plan.documents.scalars import span
+from aegis_plan.documents.scalars import sized, span
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Estimate, Step, measured, new_step
 from aegis_plan.stores.contract import Ask, Recipe, StoreSpec, Window
@@ -141,7 +141,7 @@ def _delete(ask: Ask, found: Retention, gone: list[str], asked: bool, needs: tup
     what = _count(ask, gone)
     after = ask.store.backup.retention.leftovers_after if ask.store.backup is not None else timedelta()
     left = f"leftovers older than {span(after.total_seconds())}"
-    reason = f"it expired, was marked, and its grace is over; {_size(_bytes(ask, gone))} become free"
+    reason = f"it expired, was marked, and its grace is over; {sized(_bytes(ask, gone))} become free"
     return _step(
         ask,
         "prune",
@@ -177,14 +177,6 @@ def _bytes(ask: Ask, records: Sequence[str]) -> int:
     return sum(sizes.get(one, 0) for one in held)
 
 
-def _size(number: int) -> str:
-    size, units = float(number), ("B", "KiB", "MiB", "GiB", "TiB")
-    unit = 0
-    while size >= 1024 and unit < len(units) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.1f} {units[unit]}" if unit else f"{number} B"
-
-
 def _told(ask: Ask, engine: StoreSpec, going: Sequence[Going]) -> list[str]:
     """Each set that goes and why, the log in one line, and to which moments the store goes back before and after."""
     known = {record.id: record for record in ask.look.shelf.records}
@@ -205,7 +197,7 @@ def _told(ask: Ask, engine: StoreSpec, going: Sequence[Going]) -> list[str]:
         gone = [one.record for one in going]
         before, after = engine.points(ask.look.shelf), engine.points(without(ask.look.shelf, gone))
         told.append(f"{ask.name} goes back to {_windows(before, zone)} now, to {_windows(after, zone)} without them")
-        told.append(f"{ask.name}: {_size(_bytes(ask, gone))} become free, over all repositories")
+        told.append(f"{ask.name}: {sized(_bytes(ask, gone))} become free, over all repositories")
     return told
 
 

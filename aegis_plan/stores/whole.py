@@ -16,6 +16,7 @@ from aegis_plan.observe.snapshot import store_facts
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.plan.step import Estimate, Fact, Step, measured, new_step
 from aegis_plan.stores.contract import Ask, Exposure, Recipe, RecoveryPoint, Target, Window
+from aegis_plan.stores.problem import problem
 from aegis_plan.stores.specs import spec
 
 
@@ -104,19 +105,6 @@ def estimate(ask: Ask, action: str) -> Estimate:
     if action == "backup" and full is not None and full.estimate is not None:
         return Estimate(seconds=full.estimate.total_seconds(), basis="declared")
     return Estimate()
-
-
-def problem(ask: Ask, severity: str, code: str, summary: str, detail: str, hint: str) -> PlanFinding:
-    return PlanFinding.model_validate(
-        {
-            "severity": severity,
-            "code": code,
-            "summary": summary,
-            "detail": detail,
-            "hint": hint,
-            "subject": ask.name,
-        }
-    )
 
 
 def undeclared(ask: Ask, severity: str) -> Recipe:

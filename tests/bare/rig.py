@@ -24,6 +24,7 @@ class Bare:
     folder: Path
     user: str | None
     environment: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
 
     def aegis(self, *words: str, env: Mapping[str, str] | None = None) -> Ran:
         """Runs one command in the empty folder."""
@@ -33,7 +34,7 @@ class Bare:
             {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []} if self.user else {}
         )
         done = subprocess.run(
-            [sys.executable, "-m", "aegis_plan", *words], cwd=self.folder, capture_output=True, text=True, timeout=180,
+            [self.python, "-m", "aegis_plan", *words], cwd=self.folder, capture_output=True, text=True, timeout=180,
             env={**kept, **home, **self.environment, **(env or {})}, stdin=subprocess.DEVNULL, check=False, **who,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr)
@@ -43,12 +44,13 @@ class Bare:
         assert ran.code == 0, f"aegis {' '.join(words)} ended with {ran.code}\n{ran.text}"
         return ran
 
-    def own(self) -> None:
-        """Makes everything in the folder the user's."""
+    def own(self, *more: Path) -> None:
+        """Makes everything in the folder the user's, and in other ones."""
         if self.user:
             ids = pwd.getpwnam(self.user)
-            for path in (self.folder, *self.folder.rglob("*")):
-                os.chown(path, ids.pw_uid, ids.pw_gid, follow_symlinks=False)
+            for folder in (self.folder, *more):
+                for path in (folder, *folder.rglob("*")):
+                    os.chown(path, ids.pw_uid, ids.pw_gid, follow_symlinks=False)
 
 
 def other_user(world: World) -> str | None:

@@ -255,6 +255,23 @@ def test_a_replaced_key_signs_no_more(system: System) -> None:
     assert ran.code == 0, ran.text
     assert "publication 4" in ran.err
     assert "revision 3" in ran.err
+    # The program for who has no other does not believe it either, and takes what lies under the last real number.
+    (program, *_) = (system.folder / "one").rglob("unseal.py")
+    words = ["list", str(system.folder / "one"), "--key", str(system.folder / "site/keys/recovery.age")]
+    done = subprocess.run([sys.executable, str(program), *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "00000004.json is signed by nobody who is trusted" in done.stderr
+    assert "revision 3" in done.stdout
+
+
+def test_the_stand_alone_program_believes_a_new_key_by_the_old_sheet(system: System) -> None:
+    old = system.signer
+    system.ok("keys", "new", "seoul", "--signing")
+    system.publish()
+    (program, *_) = (system.folder / "one").rglob("unseal.py")
+    words = [sys.executable, str(program), "list", str(system.folder / "one"), "--trust", old]
+    told = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "documents: revision 3" in told.stdout, told.stderr
 
 
 def test_a_sheet_names_the_signer(system: System) -> None:

@@ -262,6 +262,15 @@ def test_a_hold_keeps_and_ends() -> None:
     assert fold(shelf(*catalog, everything), now).going == ()
 
 
+def test_log_that_leads_on_past_a_broken_chain_stays() -> None:
+    """The full of day 35 is damaged everywhere: only the log leads from the set of day 34 to the present."""
+    catalog = shelf(*month(39), missing={"here": ("D35",), "there": ("D35",)})
+    found = fold(catalog, 38 * DAY + 5)
+    assert found.stopped == ""
+    left = without(catalog, [one.record for one in found.going])
+    assert windows(archive(left))[-1].end == windows(archive(catalog))[-1].end >= at(38 * DAY)
+
+
 def test_a_tombstone_waits_and_a_later_hold_takes_it_back() -> None:
     catalog = month(43)
     now = 42 * DAY + 5
@@ -275,6 +284,25 @@ def test_a_tombstone_waits_and_a_later_hold_takes_it_back() -> None:
     rescued = shelf(*catalog, ripe, held)
     assert fold(rescued, now).deletable == ()
     assert "r-D00" in {record.id for record in living(rescued).sets}
+
+
+def test_a_hold_that_was_in_force_is_not_overruled_by_a_tombstone_that_had_not_seen_it() -> None:
+    """Two hosts at once, or two clocks: the order of what was written is not that of what was known."""
+    catalog = month(43)
+    now = 42 * DAY + 5
+    mark = tombstone("1", "r-D00", minute=now - 2, grace=0)
+    for held in (hold("1", "r-D00", minute=now - 3), hold("1", minute=now - 3)):
+        found = fold(shelf(*catalog, held, mark), now)
+        assert found.deletable == ()
+        assert "kim holds it" in found.kept["r-D00"]
+    over = hold("1", "r-D00", minute=now - 9, until=now - 3)
+    assert [one.record for one in fold(shelf(*catalog, over, mark), now).deletable] == ["r-D00"]
+    release = ReleaseRecord(
+        id="r-e1", system="aegis", store="policy-db", lineage=LINEAGE, aspect="data", written=at(now - 3), site="seoul",
+        hold="r-h1", reason="over", by="kim", run="x",
+    )  # fmt: skip
+    ended = hold("1", "r-D00", minute=now - 9)
+    assert [one.record for one in fold(shelf(*catalog, ended, release, mark), now).deletable] == ["r-D00"]
 
 
 def test_a_tombstone_that_is_not_everywhere_deletes_nothing() -> None:

@@ -12,6 +12,7 @@ import pytest
 from aegis_plan.clock import SystemClock
 from aegis_plan.errors import AegisError, DamageError, LockedError, UnavailableError
 from aegis_plan.repositories.contract import Repository, read
+from aegis_plan.repositories.local import LocalUpload
 
 SMALL = b"some bytes of a record"
 LARGE = os.urandom(1 << 20) * 12
@@ -124,6 +125,9 @@ class RepositoryConformance:
         upload = repository.open("left/behind")
         upload.write(LARGE)
         assert repository.sweep("", 3600) == []
+        if isinstance(upload, LocalUpload):
+            assert repository.sweep("", -5) == [], "a process that lives is at work on it"
+            upload._file.close()  # as it is when the process was killed
         assert len(repository.sweep("", -5)) == 1
         assert repository.sweep("", -5) == []
         upload.abort()

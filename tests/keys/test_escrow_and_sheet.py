@@ -114,7 +114,9 @@ def test_the_sheet_has_what_a_bare_machine_needs_and_no_secret(home: Path) -> No
         "ed25519:",
     ):
         assert wanted in text, wanted
-    assert all(one in text for one in re.findall(r"age1[a-z0-9]+", sealing))
+    recipients = re.findall(r"age1[a-z0-9]+", sealing)
+    assert recipients
+    assert all(one in text for one in recipients)
     page = aegis("keys", "sheet", "--html", "sheet.html", cwd=home)
     assert page.returncode == 0, page.stderr
     assert "AGE-SECRET-KEY" not in text + (home / "sheet.html").read_text()

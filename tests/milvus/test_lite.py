@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pymilvus import DataType, MilvusClient
 
-from aegis_plan.errors import AegisError
+from aegis_plan.errors import AegisError, UnknownOutcomeError
 from aegis_plan.stores.drivers import driver
 from aegis_plan.stores.milvus import lite
 from aegis_plan.stores.milvus.model import BackupParams
@@ -171,6 +171,31 @@ def test_a_restored_collection_that_differs_is_never_swapped(tmp_path: Path) -> 
     made.step("load", made.params("one"), "undo")
     with opened(path) as client:
         assert client.list_collections() == ["docs", "numbers"]
+
+
+def test_an_old_collection_is_never_taken_for_a_restored_one_that_is_gone(tmp_path: Path) -> None:
+    """Somebody removes what looks like a leftover, after it was compared and before it is swapped."""
+    path = str(tmp_path / "data.db")
+    made = Rig(tmp_path / "rig", {"one": {"connection": path, "server": {"mode": "lite"}}}, keep="no")
+    with opened(path) as client:
+        fill(client)
+    record = made.backup("one")
+    with opened(path) as client:
+        client.insert("docs", [row(9, "after the backup")])
+    made.stage(record, "one")
+    made.step("load", made.params("one"))
+    made.step("compare", made.params("one"))
+    with opened(path) as client:
+        (fresh,) = [one for one in client.list_collections() if one.startswith("docs__aegis_")]
+        client.drop_collection(fresh)
+    with pytest.raises(UnknownOutcomeError) as unclear:
+        made.step("swap", made.params("one"))
+    assert "old one has its name still" in unclear.value.detail
+    made.step("swap", made.params("one"), "undo")
+    made.step("load", made.params("one"), "undo")
+    with opened(path) as client:
+        assert client.list_collections() == ["docs", "numbers"]
+        assert "after the backup" in rows(client, "docs"), "the old collection is as it was"
 
 
 @pytest.mark.parametrize(("version", "old"), [("3.2.0", True), ("3.0", True), ("3.2.1", False), ("3.10.0", False)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,11 +162,9 @@ def test_a_restore_that_is_killed_while_it_loads_goes_on_and_keeps_the_old_data(
     assert len(records(host)) == had + 1, "a full of the restored data"
 
 
-@pytest.mark.sweep
+@pytest.mark.sweep(only=True)
 @pytest.mark.timeout(900)
-def test_a_restore_that_is_not_accepted_is_taken_back(host: Host, sweep: bool) -> None:
-    if not sweep:
-        pytest.skip("one more whole restore; with --sweep")
+def test_a_restore_that_is_not_accepted_is_taken_back(host: Host) -> None:
     host.aegis("backup", "graph", "-y")
     query(host.server, "CREATE (:Later {k: 'later'})")
     before = everything(host.server)
@@ -199,3 +198,17 @@ def test_a_server_that_was_stopped_for_a_dump_comes_up_again_whoever_dies(host: 
         neo4j.wait(host.server)
         assert everything(host.server) == before
         assert not dumps.exists()
+
+
+@pytest.mark.timeout(900)
+def test_a_server_whose_folder_of_data_is_gone_comes_back_with_its_login(host: Host) -> None:
+    query(host.server, "MATCH (n) DETACH DELETE n")
+    query(host.server, "UNWIND range(1, 50) AS i CREATE (:N {k: i})")
+    before = everything(host.server)
+    host.declare("export")
+    host.aegis("backup", "graph", "-y")
+    host.server.stop()
+    shutil.rmtree(host.data)
+    said = host.aegis("restore", "graph", "-y")
+    assert "neo4j-users-new" in said
+    assert everything(host.server) == before

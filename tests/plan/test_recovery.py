@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from aegis_plan.cli.planning import Asked, intent_of
+from aegis_plan.documents.scalars import sized
 from aegis_plan.errors import UsageError
 from aegis_plan.observe.snapshot import PastDuration, Snapshot
 from aegis_plan.plan.plan import Intent, Plan
 from aegis_plan.plan.recover import plan_recovery
-from aegis_plan.stores.postgresql.facts import sized
 from tests.plan.world import (
     LINEAGE,
     a_history,
@@ -494,3 +494,25 @@ def test_what_another_run_left_is_refused_before_anything_begins() -> None:
     assert found.code == "staging-occupied"
     assert "/data.aegis-new.wal" in found.detail
     assert "aegis resume of-another" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("signer", "left_out"),
+    [("", True), ("ed25519:other", True), ("ed25519:listed", False)],
+)
+def test_a_site_that_cannot_sign_recovers_and_is_told_that_it_stays_unprotected(signer: str, left_out: bool) -> None:
+    """A machine that stands in has a private key that opens, and none that signs."""
+    seen = snapshot(QUIET, LOST)
+    stands = seen.sites["seoul"].model_copy(update={"recipients": ("age1x",), "signer": signer})
+    seen = seen.model_copy(update={"sites": {**seen.sites, "seoul": stands}})
+    sealing = {"recovery_recipient": "age1x", "signers": {"seoul": "ed25519:listed"}}
+    plan = recover(seen, changes={"sealing": sealing})
+    assert not plan.blocked
+    found = [finding for finding in plan.findings if finding.code == "recovery-unprotected"]
+    assert of_store(plan) == ([*RESTORE] if left_out else [*RESTORE, "create-slot", "archive-log", "backup"])
+    assert len(found) == left_out
+    known = {step.id for step in plan.steps}
+    assert all(set(step.needs) <= known for step in plan.steps)
+    for finding in found:
+        assert "aegis keys new seoul --signing" in finding.hint
+        assert "policy-db.backup" in finding.detail

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from aegis_plan.errors import UnavailableError
+from aegis_plan.repositories.contract import read
 from aegis_plan.repositories.local import LocalRepository
 
 KEY = "v1/aegis/state/leases/a.data.json"
@@ -46,3 +48,14 @@ def test_one_that_was_emptied_by_sweeping_is_not(tmp_path: Path) -> None:
     made.delete("v1/a")
     assert list(opened(tmp_path).listing("v1/")) == []
     opened(tmp_path).put("v1/a", b"2")
+
+
+def test_a_backup_that_begins_anew_leaves_the_uploads_of_others_alone(tmp_path: Path) -> None:
+    """The folder is shared by all stores, and what a killed attempt left there is removed at any age."""
+    ours, others = (LocalRepository("here", tmp_path / "repository") for _ in range(2))
+    upload = others.open("v1/s/stores/other/line/sets/one/base.000")
+    upload.write(b"x" * 1000)
+    assert ours.sweep("v1/s/stores/mine/", 0.0) == []
+    upload.write(b"y" * 1000)
+    upload.commit(hashlib.sha256(b"x" * 1000 + b"y" * 1000).hexdigest())
+    assert len(read(ours, "v1/s/stores/other/line/sets/one/base.000")) == 2000

@@ -234,14 +234,22 @@ def test_a_prune_that_is_killed_anywhere_goes_on(phase: str, tmp_path: Path, swe
     assert tried == (whole if sweep else -(-whole // STRIDE))
 
 
-def test_what_a_hold_took_back_meanwhile_is_not_deleted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("behind", [0, 4])
+def test_what_a_hold_took_back_meanwhile_is_not_deleted(tmp_path: Path, behind: int) -> None:
+    """Also where the clock of who holds it is minutes `behind` the one of who marked it."""
     from aegis_plan.actions.hold import Hold
+
+    class Slow(Then):
+        def now(self) -> datetime:
+            return super().now() - timedelta(minutes=behind)
 
     made = case(tmp_path)
     made.expire()
     full = made.old[1]
     hold = {"records": [full.id], "until": "", "reason": "audit", "by": "kim", "release": []}
-    Hold().act(made.context("hold", lineage=full.record.lineage, **hold))
+    slow = made.context("hold", lineage=full.record.lineage, **hold)
+    slow.clock = Slow()
+    Hold().act(slow)
     context = made.prune()
     there = made.files()
     assert all(f"{name}/{key}" in there for key, _ in full.files() for name in PLACES)

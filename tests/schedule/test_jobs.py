@@ -95,9 +95,9 @@ def test_a_full_does_for_an_incremental() -> None:
 
 
 def test_a_store_that_nobody_could_look_at_is_not_known() -> None:
-    for one in standing(documents(), {"policy-db": shelf(away=("here", "there"))}, at(60)):
-        assert one.due
-        assert not one.seen
+    found = standing(documents(), {"policy-db": shelf(away=("here", "there"))}, at(60))
+    assert found
+    assert all(one.due and not one.seen for one in found)
 
 
 def test_tries_come_less_and_less_often() -> None:

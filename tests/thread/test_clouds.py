@@ -90,7 +90,9 @@ def test_one_away_is_degraded_and_healed(clouds: Clouds) -> None:
     assert due.code == 2, due.text
     assert "gateway" in due.text
     made.ok("apply", "-y")
-    assert all("gateway" in where for where in clouds.copies().values())
+    copies = clouds.copies()
+    assert copies
+    assert all("gateway" in where for where in copies.values())
 
 
 def test_both_remotes_away_fails_and_keeps_the_local_set(clouds: Clouds) -> None:

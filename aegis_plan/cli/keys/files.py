@@ -92,7 +92,9 @@ def change_site_file(file: SiteFile, signing: str = "", identity: str = "") -> N
 
     before = file.path.read_bytes()
     text = Text(str(file.path), before.decode())
-    if signing:
+    if signing and not file.signing_key:
+        text.put([], "signing_key", f'"{signing}"')
+    elif signing:
         text.replace(["signing_key"], file.signing_key, f'"{signing}"')
     if identity and text.has("identities"):
         text.add(["identities"], f'"{identity}"')

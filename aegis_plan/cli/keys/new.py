@@ -94,7 +94,8 @@ def command(
 
 
 def replace_signing_key(session: Session, site: str) -> None:
-    """A new signing key for a site of this host; the present one becomes a former one."""
+    """A new signing key for a site of this host; the present one becomes a former one, also where this host never had
+    it: a machine that stands in for a site that is lost."""
     from aegis_plan.cli.planning import require_known
     from aegis_plan.cli.wire import load_documents, local_sites, open_site
     from aegis_plan.sealing.keys import new_signing_key
@@ -113,13 +114,14 @@ def replace_signing_key(session: Session, site: str) -> None:
         )
     here = open_site(path)
     old = here.public().signer
-    if old != sealing.signers[site]:
+    if here.file.signing_key and old != sealing.signers[site]:
         raise AegisError(
             "signer-not-ours",
             "the signing key of this host is not the one that the documents list",
-            f"{site}: the site file has {old or 'none'}, sealing.signers lists {sealing.signers[site]}",
+            f"{site}: the site file has {old}, sealing.signers lists {sealing.signers[site]}",
             "correct one of the two first",
         )
+    old = sealing.signers[site]
     key, signer = new_signing_key()
     place = dated(here.file.path.parent / "keys", site, ".sign")
     fresh(place)
@@ -144,6 +146,13 @@ def replace_signing_key(session: Session, site: str) -> None:
     out = session.console()
     out.print(f"{site} signs with a new key from now on: {place}", soft_wrap=True)
     out.print(f"Changed: {here.file.path} and {target}. What the old key signed is believed still.", soft_wrap=True)
+    if here.keys.signing is None:
+        out.print(
+            f"The old key was not here. Only who has a private key of this site file believes the new one by itself; "
+            f"write it on the recovery sheet: {signer}",
+            soft_wrap=True,
+        )
+    out.print("'aegis publish' puts the changed documents into the repositories, signed with the new key.")
     out.print(
         "Bring the documents to every host that plans or restores, and apply a plan again where a log is streamed."
     )

@@ -19,18 +19,6 @@ def check_member(context: Context, store: str, member: str) -> Checked:
     declared, subject = context.declared.stores[store], f"stores/{store}/{member}"
     fields = Server.model_validate(declared.members[member].server)
     found: list[Requirement] = []
-    if declared.backup is None:
-        found.append(
-            Requirement(
-                code="store-not-backed-up",
-                state="missing",
-                severity="warning",
-                summary="the store has a backup",
-                subject=f"stores/{store}",
-                detail="the documents declare none",
-                hint="add 'backup:' to the store",
-            )
-        )
     try:
         if fields.mode == "lite":
             path = context.secrets.text(declared.members[member].connection)

@@ -28,6 +28,7 @@ def installed() -> str | None:
 
 
 def too_old(version: str) -> bool:
+    """Whether a version of Milvus Lite loses rows."""
     return number(version) < OLDEST
 
 

@@ -9,6 +9,7 @@ from aegis_plan.plan.step import Estimate, measured
 from aegis_plan.sealing.signatures import digest
 from aegis_plan.stores.contract import Ask, Recipe, RecoveryPoint, Target
 from aegis_plan.stores.milvus.model import LoadParams, Server, StageParams
+from aegis_plan.stores.problem import problem
 from aegis_plan.stores.whole import (
     Draft,
     back_up,
@@ -17,7 +18,6 @@ from aegis_plan.stores.whole import (
     member_to_restore,
     no_place,
     point_for,
-    problem,
     unreachable,
 )
 

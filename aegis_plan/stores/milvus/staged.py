@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 
 from aegis_plan.actions.contract import Context, work_folder
 from aegis_plan.errors import AegisError
+from aegis_plan.stores.folder_note import sync_folder
 from aegis_plan.stores.milvus.collection import Collection, read
 from aegis_plan.stores.milvus.rows import frames
 
@@ -75,19 +77,13 @@ def folder_of(context: Context, store: str) -> Path:
 
 def write(folder: Path, data: dict[str, Any]) -> None:
     """Says durably that all of it is there."""
-    import os
-
     path = folder / NOTE
     with path.with_suffix(".new").open("w") as stream:
         json.dump(data, stream)
         stream.flush()
         os.fsync(stream.fileno())
     path.with_suffix(".new").replace(path)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(folder)
 
 
 def find(folder: Path) -> Staged | None:

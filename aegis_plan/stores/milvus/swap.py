@@ -87,6 +87,9 @@ class Swap:
             rename(server, fresh, name)
         elif there is None:
             raise _unclear(server, kept.number, "a restored collection is under neither of its names")
+        elif not _moved(context, kept.number):
+            # What has the name is what was served before: nobody may take that for what was restored.
+            raise _unclear(server, kept.number, "a restored collection is gone, and the old one has its name still")
         for alias, _ in was["aliases"]:
             point(context, server, kept.number, alias, name)
         now = describe(server, name)
@@ -107,7 +110,8 @@ class Swap:
                 _drop_alias(server, alias, name)
             elif describe(server, goal) is not None:
                 point(context, server, kept.number, alias, goal)
-        if describe(server, fresh) is None and describe(server, name) is not None:
+        came = _moved(context, kept.number) and (not was["there"] or describe(server, aside) is not None)
+        if came and describe(server, fresh) is None and describe(server, name) is not None:
             context.mark("back", number=kept.number, what="in")
             rename(server, name, fresh)
         if was["there"] and describe(server, aside) is not None:
@@ -118,6 +122,13 @@ class Swap:
         old = describe(server, name)
         if was["loaded"] and old is not None and not old.loaded:
             load(context, server, name)
+
+
+def _moved(context: Context, number: int) -> bool:
+    """Whether this step was about to give a restored collection its name: the mark stands before the rename."""
+    return any(
+        mark.name == "move" and (mark.data["number"], mark.data["what"]) == (number, "in") for mark in context.marks
+    )
 
 
 def _before(context: Context, params: LoadParams, server: Connection, all_kept: list[Kept]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from aegis_plan.stores.neo4j.connection import LoginRefusedError, ask, names, op
 from aegis_plan.stores.neo4j.export import too_old
 from aegis_plan.stores.neo4j.model import Server
 from aegis_plan.stores.neo4j.place import configuration, layout
-from aegis_plan.stores.postgresql.programs import account
+from aegis_plan.stores.programs import account
 
 if TYPE_CHECKING:
     from neo4j import Driver

@@ -16,7 +16,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.fields import Control
 from aegis_plan.stores.neo4j.model import Server
 from aegis_plan.stores.neo4j.place import configuration, layout
-from aegis_plan.stores.postgresql.programs import execute
+from aegis_plan.stores.programs import execute
 
 Status = Literal["running", "stopped", "unknown"]
 SECONDS = 300.0

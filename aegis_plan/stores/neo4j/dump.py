@@ -18,7 +18,7 @@ from aegis_plan.stores.neo4j.export import lineage_changed
 from aegis_plan.stores.neo4j.guard import Guard
 from aegis_plan.stores.neo4j.look import lineage_of
 from aegis_plan.stores.neo4j.model import BackupParams, Counts, Exported, Manifest
-from aegis_plan.stores.postgresql.programs import account
+from aegis_plan.stores.programs import account
 
 _CHUNK = 256 << 10
 STOPPED, STARTED = "stopped-for-dump", "started-after-dump"

@@ -9,7 +9,7 @@ from typing import Any
 
 from aegis_plan.stores.neo4j.control import environment, start_command
 from aegis_plan.stores.neo4j.model import Server
-from aegis_plan.stores.postgresql.programs import account
+from aegis_plan.stores.programs import account
 
 # What dumped for us may take a moment to end, and until then the server does not get its data.
 _SCRIPT = 'read -r said; [ "$said" = done ] && exit 0; for n in 1 2 3 4 5 6; do sleep 5; "$@" && exit 0; done'

@@ -22,7 +22,7 @@ from aegis_plan.stores.neo4j.private_server import WHERE, configure, private_ser
 from aegis_plan.stores.neo4j.reading import Reading
 from aegis_plan.stores.neo4j.stage import staged_set, where_of
 from aegis_plan.stores.neo4j.values import quoted
-from aegis_plan.stores.postgresql.programs import account
+from aegis_plan.stores.programs import account
 
 if TYPE_CHECKING:
     from neo4j import Driver
@@ -64,7 +64,11 @@ class Load:
             shutil.rmtree(folder, ignore_errors=True)
             place.own(folder, ids)
         staged = dict((place.read_note(where.staging) or {}).get("outputs", {}))
-        outputs = {**self._load(context, server, where, ids, manifest), "covers_until": staged.get("covers_until")}
+        # Users are in the database `system`, which an export does not hold. Where the old one is gone too, nobody could
+        # log in to what was restored.
+        alone = manifest.kind == "export" and not params.beside and not (where.databases / SYSTEM).is_dir()
+        loaded = self._load(context, server, where, ids, manifest, alone)
+        outputs = {**loaded, "covers_until": staged.get("covers_until")}
         place.write_note(where.staging, run=context.attempt.run, store=params.store, state="loaded", outputs=outputs)
         shutil.rmtree(staged_set(where))
         if params.beside:
@@ -85,6 +89,7 @@ class Load:
         where: place.Layout,
         ids: tuple[int, int] | None,
         manifest: Manifest,
+        alone: bool,
     ) -> dict[str, Any]:
         databases = [one for one in manifest.databases if one.name != SYSTEM]
         if manifest.kind != "export":
@@ -106,6 +111,8 @@ class Load:
                 nodes += read.nodes
                 relationships += read.relationships
             lineage = lineage_of(driver, databases[0].name, WHERE)
+            if alone:
+                make_login(context, driver, server)
         if manifest.kind != "export":
             # Last: with it come the passwords of then, which the private server does not know.
             for number, one in enumerate(manifest.databases):
@@ -119,10 +126,12 @@ class Load:
                 f"{len(left)}: {', '.join(sorted(set(left)))}",
                 "restore onto an Enterprise server to have them",
             )
+        names = [one.name for one in (databases if manifest.kind == "export" else manifest.databases)]
+        names += [SYSTEM] if alone else []
         return {
             "lineage": lineage,
             "kind": manifest.kind,
-            "databases": [one.name for one in (databases if manifest.kind == "export" else manifest.databases)],
+            "databases": names,
             "nodes": nodes,
             "relationships": relationships,
             "constraints_left_out": len(left),
@@ -152,6 +161,24 @@ class Load:
         os.rename(where.staged, where.data)
         place.sync_folder(where.data.parent)
         place.remove(where, context)
+
+
+def make_login(context: Context, driver: Driver, server: Server) -> None:
+    """Makes the declared login on a server that has no users of its own, and says that the others are not back."""
+    password = context.secrets.text(server.password)
+    if password:
+        if server.user == "neo4j":
+            text = "ALTER USER neo4j SET PASSWORD $password CHANGE NOT REQUIRED"
+        else:
+            text = f"CREATE USER {quoted(server.user)} SET PASSWORD $password CHANGE NOT REQUIRED"
+        ask(driver, SYSTEM, text, WHERE, password=password)
+    context.find(
+        "warning",
+        "neo4j-users-new",
+        "users are not restored: an export does not hold them, and those of the server are gone",
+        f"the server has the login '{server.user}' with the declared password, and no other of before",
+        "make the other users again; backup_by: dump takes users along",
+    )
 
 
 def bring_in(context: Context, driver: Driver, where: str, folder: Path, number: int, one: Exported) -> list[str]:

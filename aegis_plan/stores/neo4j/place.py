@@ -3,18 +3,20 @@ removed."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
+from aegis_plan.stores.folder_note import NOTE as NOTE
+from aegis_plan.stores.folder_note import ours as ours
+from aegis_plan.stores.folder_note import read_note as read_note
+from aegis_plan.stores.folder_note import refuse_foreign, remove_noted
+from aegis_plan.stores.folder_note import sync_folder as sync_folder
+from aegis_plan.stores.folder_note import write_note as write_note
 from aegis_plan.stores.neo4j.model import Server
-
-NOTE = ".aegis-restore.json"
 
 
 @dataclass(frozen=True)
@@ -89,43 +91,6 @@ def beside(folder: str) -> Layout:
     return Layout(final, final / "transactions", staging)
 
 
-def read_note(folder: Path) -> dict[str, Any] | None:
-    """The note in a folder, or None where there is none that can be read."""
-    try:
-        found = json.loads((folder / NOTE).read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def write_note(folder: Path, **data: Any) -> None:
-    """Writes the note durably."""
-    path, fresh = folder / NOTE, folder / (NOTE + ".new")
-    with fresh.open("w") as stream:
-        json.dump(data, stream, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.chmod(0o600)
-    fresh.replace(path)
-    sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def ours(folder: Path, context: Context) -> bool:
-    """Whether this run and store put the folder there."""
-    note = read_note(folder)
-    return bool(
-        note and note.get("run") == context.attempt.run and note.get("store") == context.attempt.params["store"]
-    )
-
-
 def own(folder: Path, ids: tuple[int, int] | None) -> None:
     """Makes a private folder of the server's account."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,15 +100,7 @@ def own(folder: Path, ids: tuple[int, int] | None) -> None:
 
 def make(where: Layout, ids: tuple[int, int] | None, context: Context) -> None:
     """Makes the staging folder with our note. Raises AegisError `staging-occupied`, `place-refused`."""
-    if where.staging.exists() and any(where.staging.iterdir()) and not ours(where.staging, context):
-        run = (read_note(where.staging) or {}).get("run")
-        way = f"run {run} put it there, and `aegis resume {run}` goes on with it; " if run else "look at it; "
-        raise AegisError(
-            "staging-occupied",
-            "something that is not ours lies where data would be staged",
-            str(where.staging),
-            way + "when it is of no use, move it away, then `aegis resume`, or plan again where this run is over",
-        )
+    refuse_foreign(where.staging, context)
     try:
         own(where.staging, ids)
         write_note(where.staging, run=context.attempt.run, store=context.attempt.params["store"], state="staging")
@@ -164,9 +121,4 @@ def remove(where: Layout, context: Context) -> None:
         return
     if where.staged_transactions.parent != where.staged:
         shutil.rmtree(where.staged_transactions, ignore_errors=True)
-    for entry in where.staging.iterdir():
-        # The note goes last: a removal that was killed must still be known as ours.
-        if entry.name != NOTE:
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    (where.staging / NOTE).unlink()
-    where.staging.rmdir()
+    remove_noted(where.staging)

@@ -85,7 +85,8 @@ def private_server(
     log = where.staging / "logs" / "aegis.log"
     admin.run(context, server, "dbms", "set-initial-password", first, configuration=folder)
     told = {**os.environ, **control.environment(server), "NEO4J_CONF": str(folder)}
-    child = context.children().start([control.program(server), "console"], user=server.run_as, env=told, log=log)
+    command = ["/bin/sh", "-c", _TIED, "sh", str(os.getpid()), control.program(server), "console"]
+    child = context.children().start(command, user=server.run_as, env=told, log=log)
     try:
         _wait(context, child, address, first, database, log)
         # The first one stood in a command line for a moment, where every account of the host could read it.

@@ -6,6 +6,7 @@ from aegis_plan.catalog.record import SetRecord
 from aegis_plan.sealing.signatures import digest
 from aegis_plan.stores.contract import Ask, Recipe, Refusal, Target
 from aegis_plan.stores.neo4j.model import Server
+from aegis_plan.stores.problem import problem
 from aegis_plan.stores.whole import (
     Draft,
     back_up,
@@ -13,7 +14,6 @@ from aegis_plan.stores.whole import (
     member_to_restore,
     no_place,
     point_for,
-    problem,
     unreachable,
 )
 

@@ -16,7 +16,7 @@ from aegis_plan.stores.fetcher import Fetcher, archives
 from aegis_plan.stores.neo4j import control, place
 from aegis_plan.stores.neo4j.connection import declared_server
 from aegis_plan.stores.neo4j.model import Manifest, Server, StageParams
-from aegis_plan.stores.postgresql.programs import account
+from aegis_plan.stores.programs import account
 
 
 def where_of(server: Server, beside: str | None) -> place.Layout:

@@ -16,7 +16,7 @@ from aegis_plan.errors import AegisError, UnknownOutcomeError
 from aegis_plan.stores.neo4j import control, place
 from aegis_plan.stores.neo4j.connection import declared_server
 from aegis_plan.stores.neo4j.model import Server, SwapParams
-from aegis_plan.stores.postgresql.programs import account
+from aegis_plan.stores.programs import account
 
 
 @dataclass(frozen=True)

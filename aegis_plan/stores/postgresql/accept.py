@@ -17,9 +17,9 @@ from aegis_plan.errors import AegisError, UnavailableError
 from aegis_plan.stores.postgresql import control
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.connection import prepared, refused
+from aegis_plan.stores.postgresql.control_file import cluster
 from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import AcceptParams, Server
-from aegis_plan.stores.postgresql.programs import cluster
 from aegis_plan.stores.postgresql.segments import read_history
 
 _QUESTION = (

@@ -94,10 +94,10 @@ def _log(
         if not alive or not on_it:
             continue
         on_it.sort(key=lambda record: (parse(record.end).lsn, record.not_after, record.id))
-        old = [record for record in on_it if since is not None and record.not_after <= since]
-        # One that builds on what is lost leads to nothing: the log stays from the last that can be read, too.
-        whole = [record for record in old if record.id in readable]
-        anchor = min([*old[-1:], *whole[-1:]] or on_it[:1], key=lambda record: parse(record.begin).lsn)
+        # From a set of which a parent is damaged everywhere nothing leads on: the log has to begin with one before it.
+        sound = [record for record in on_it if record.id in readable] or on_it
+        old = [record for record in sound if since is not None and record.not_after <= since]
+        anchor = old[-1] if old else sound[0]
         low = segment_floor(parse(anchor.begin).lsn, one.segment)
         for record in _between(ranges, upto, low, None):
             yield record.id, f"it leads on from set {anchor.set}"

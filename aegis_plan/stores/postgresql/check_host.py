@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from aegis_plan.documents.scalars import sized
 from aegis_plan.errors import AegisError
 from aegis_plan.repositories.folders import owner, read_only
 from aegis_plan.requirement import Requirement, unverified
@@ -17,10 +18,9 @@ from aegis_plan.stores.postgresql import command_line
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.check_server import Seen
 from aegis_plan.stores.postgresql.control import check_control, commanded, processes
-from aegis_plan.stores.postgresql.facts import sized
 from aegis_plan.stores.postgresql.model import Place, Server
 from aegis_plan.stores.postgresql.offer import check_libraries, listed
-from aegis_plan.stores.postgresql.programs import account, execute
+from aegis_plan.stores.programs import account, execute
 
 _PROGRAMS = ("postgres", "pg_ctl", "pg_controldata", "pg_waldump")
 _FOR = ("restore",)

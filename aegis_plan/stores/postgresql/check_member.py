@@ -20,18 +20,6 @@ def check_member(context: Context, store: str, member: str) -> Checked:
     """Never raises for a server that is down or refuses: that is what it tells."""
     declared, subject = context.declared.stores[store], f"stores/{store}/{member}"
     found: list[Requirement] = []
-    if declared.backup is None:
-        found.append(
-            Requirement(
-                code="store-not-backed-up",
-                state="missing",
-                severity="warning",
-                summary="the store has a backup",
-                subject=f"stores/{store}",
-                detail="the documents declare none",
-                hint="add 'backup:' to the store",
-            )
-        )
     try:
         server = check.server(declared, member)
     except AegisError as error:

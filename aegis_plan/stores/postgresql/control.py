@@ -20,7 +20,7 @@ from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.fields import Control
 from aegis_plan.stores.postgresql.model import Server
-from aegis_plan.stores.postgresql.programs import execute
+from aegis_plan.stores.programs import execute
 
 Status = Literal["running", "stopped", "unknown"]
 

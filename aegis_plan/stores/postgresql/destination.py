@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from aegis_plan.documents.model import Reach as SshReach
+from aegis_plan.documents.scalars import sized
 from aegis_plan.errors import AegisError
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.postgresql.check import server as declared_server
-from aegis_plan.stores.postgresql.facts import Seen, problem, sized
+from aegis_plan.stores.postgresql.facts import Seen
 from aegis_plan.stores.postgresql.model import (
     Place,
     Server,
 )
+from aegis_plan.stores.problem import problem
 
 
 def member_to_restore(ask: Ask, wanted: str | None, choices: list[str]) -> str | PlanFinding:

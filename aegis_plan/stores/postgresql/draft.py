@@ -17,10 +17,10 @@ from aegis_plan.stores.postgresql.facts import (
     behind_archive,
     fact,
     left_behind,
-    problem,
     seen,
 )
 from aegis_plan.stores.postgresql.positions import parse_lsn
+from aegis_plan.stores.problem import problem
 
 
 @dataclass

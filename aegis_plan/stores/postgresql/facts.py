@@ -16,6 +16,7 @@ from aegis_plan.stores.postgresql.chains import Chain, LineageArchive, set_timel
 from aegis_plan.stores.postgresql.continuity import furthest
 from aegis_plan.stores.postgresql.model import Look
 from aegis_plan.stores.postgresql.positions import Position, parse, parse_lsn
+from aegis_plan.stores.problem import problem
 
 LOOKING = 5.0
 """Seconds by which a record has to be older than a look that is held against it; clocks of hosts differ."""
@@ -126,25 +127,3 @@ def estimate(ask: Ask, action: str, size: int | None = None) -> Estimate:
     """From earlier runs where there are any, by size where both sizes are known."""
     past = ask.durations(action, ask.name)
     return measured(past, size) if past is not None else Estimate(bytes=size)
-
-
-def problem(ask: Ask, severity: str, code: str, summary: str, detail: str = "", hint: str = "") -> PlanFinding:
-    return PlanFinding.model_validate(
-        {
-            "severity": severity,
-            "code": code,
-            "summary": summary,
-            "detail": detail,
-            "hint": hint,
-            "subject": ask.name,
-        }
-    )
-
-
-def sized(count: float) -> str:
-    """`1.5 GiB`: for sentences."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"

@@ -16,13 +16,13 @@ from aegis_plan.stores.postgresql.facts import (
     fact,
     lag_of,
     left_behind,
-    problem,
     seen,
     sent_along,
     slot_name,
 )
 from aegis_plan.stores.postgresql.log_steps import stream_step
 from aegis_plan.stores.postgresql.model import BackupParams, FenceParams, LogParams, PromoteParams, SlotParams
+from aegis_plan.stores.problem import problem
 
 
 def candidates(ask: Ask) -> tuple[Candidate, ...]:

@@ -11,7 +11,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import check_control, declared_server
 from aegis_plan.stores.postgresql.model import StageParams
-from aegis_plan.stores.postgresql.programs import execute
+from aegis_plan.stores.programs import execute
 
 
 def check_host(context: Context, params: StageParams) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask, Target
 from aegis_plan.stores.postgresql.chains import LineageArchive, Reach, parse_history
-from aegis_plan.stores.postgresql.facts import Seen, problem
+from aegis_plan.stores.postgresql.facts import Seen
 from aegis_plan.stores.postgresql.points import Reached, exact, reached
 from aegis_plan.stores.postgresql.positions import Position, format_lsn, parse
+from aegis_plan.stores.problem import problem
 
 
 def usable(here: Seen | None, target: Target) -> bool:

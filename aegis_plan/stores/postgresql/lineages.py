@@ -12,8 +12,9 @@ from aegis_plan.plan.plan import PlanFinding
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.postgresql.chains import LineageArchive
 from aegis_plan.stores.postgresql.draft import Draft
-from aegis_plan.stores.postgresql.facts import Seen, problem, seen
+from aegis_plan.stores.postgresql.facts import Seen, seen
 from aegis_plan.stores.postgresql.points import exact
+from aegis_plan.stores.problem import problem
 
 
 def major(lineage: str) -> str:

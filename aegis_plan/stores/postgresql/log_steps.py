@@ -7,6 +7,7 @@ from typing import Any
 
 from aegis_plan.catalog.due import due_since
 from aegis_plan.documents.recipients import recipients_of
+from aegis_plan.documents.scalars import sized
 from aegis_plan.plan.step import Step, new_step
 from aegis_plan.stores.contract import Ask
 from aegis_plan.stores.postgresql.chains import Chain, LineageArchive
@@ -17,7 +18,6 @@ from aegis_plan.stores.postgresql.facts import (
     covered_until,
     estimate,
     sent_along,
-    sized,
     slot_name,
 )
 from aegis_plan.stores.postgresql.model import LogParams, SlotParams, StreamParams

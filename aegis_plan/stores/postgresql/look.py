@@ -16,16 +16,17 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.contract import Looked
 from aegis_plan.stores.postgresql.connection import Connection, ask, connect, connection_string
 from aegis_plan.stores.postgresql.control import processes
+from aegis_plan.stores.postgresql.control_file import cluster
 from aegis_plan.stores.postgresql.model import Beside, Look, Place, Server
 from aegis_plan.stores.postgresql.olddata import belongs, device, find, frees
 from aegis_plan.stores.postgresql.place import layout, leftovers, mounted, occupied
 from aegis_plan.stores.postgresql.positions import Position
-from aegis_plan.stores.postgresql.programs import cluster, execute
 from aegis_plan.stores.postgresql.remains import owner
 from aegis_plan.stores.postgresql.replication import Replication
 from aegis_plan.stores.postgresql.segments import begin_of, read_history
 from aegis_plan.stores.postgresql.settings import segment_size
 from aegis_plan.stores.postgresql.slot import default_name, read_slot
+from aegis_plan.stores.programs import execute
 
 _SECONDS = 4.0
 

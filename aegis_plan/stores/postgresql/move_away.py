@@ -17,8 +17,8 @@ from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.clear import away, describe, differs, erase, find_mark, idle, refuse, taken
 from aegis_plan.stores.postgresql.kept import copy_verified
 from aegis_plan.stores.postgresql.model import ClearParams
-from aegis_plan.stores.postgresql.programs import account
 from aegis_plan.stores.postgresql.swap import failed, log_home, relink
+from aegis_plan.stores.programs import account
 
 
 def _control(directory: Path) -> str | None:

@@ -12,7 +12,7 @@ from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import declared_server
 from aegis_plan.stores.postgresql.model import StageParams
-from aegis_plan.stores.postgresql.programs import execute
+from aegis_plan.stores.programs import execute
 
 
 def check_software(context: Context, params: StageParams, record: SetRecord) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql import place as places
-from aegis_plan.stores.postgresql.programs import cluster
+from aegis_plan.stores.postgresql.control_file import cluster
 from aegis_plan.stores.postgresql.remains import owner
 
 

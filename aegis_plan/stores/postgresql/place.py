@@ -5,19 +5,24 @@ Nothing without our note of this run is ever removed or moved back.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aegis_plan.actions.contract import Context
 from aegis_plan.errors import AegisError
+from aegis_plan.stores.folder_note import NOTE as NOTE
+from aegis_plan.stores.folder_note import occupied as occupied
+from aegis_plan.stores.folder_note import ours as ours
+from aegis_plan.stores.folder_note import read_note as read_note
+from aegis_plan.stores.folder_note import refuse_foreign as refuse_foreign
+from aegis_plan.stores.folder_note import remove_noted
+from aegis_plan.stores.folder_note import sync_folder as sync_folder
+from aegis_plan.stores.folder_note import write_note as write_note
 from aegis_plan.stores.postgresql.model import Place
 
-NOTE = ".aegis-restore.json"
 INSIDE = "pgsql_tmp.aegis-"
 """How our folders within a mounted data directory begin: a server's base backup leaves out what begins with
 `pgsql_tmp`, so that neither staged nor old data ever gets into a set."""
@@ -95,50 +100,6 @@ def tablespace_staging(place: Place, oid: str, location: str) -> Path:
     return final if place.beside else Path(f"{str(final).rstrip('/')}.aegis-new")
 
 
-def read_note(folder: Path) -> dict[str, Any] | None:
-    """The note in a folder, or None where there is none that can be read."""
-    try:
-        found = json.loads((folder / NOTE).read_text())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def write_note(folder: Path, ids: tuple[int, int] | None, **data: Any) -> None:
-    """Writes the note durably."""
-    path, fresh = folder / NOTE, folder / (NOTE + ".new")
-    with fresh.open("w") as stream:
-        json.dump(data, stream, sort_keys=True)
-        stream.flush()
-        os.fsync(stream.fileno())
-    if ids:
-        os.chown(fresh, *ids)
-    fresh.chmod(0o600)
-    fresh.replace(path)
-    sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def ours(folder: Path, context: Context) -> bool:
-    """Whether this run and store put the folder there."""
-    note = read_note(folder)
-    return bool(
-        note and note.get("run") == context.attempt.run and note.get("store") == context.attempt.params["store"]
-    )
-
-
-def occupied(folder: Path) -> bool:
-    """Whether there is anything at a place."""
-    return folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir())))
-
-
 def make(folder: Path, ids: tuple[int, int] | None, **note: Any) -> None:
     """Makes a private folder with our note. Raises AegisError `place-refused`."""
     try:
@@ -154,19 +115,6 @@ def make(folder: Path, ids: tuple[int, int] | None, **note: Any) -> None:
             f"{folder}: {error.strerror}",
             "let the account of the site write into its parent folder",
         ) from None
-
-
-def refuse_foreign(folder: Path, context: Context) -> None:
-    """Raises AegisError `staging-occupied` where something lies that is not of this run."""
-    if occupied(folder) and not ours(folder, context):
-        run = (read_note(folder) or {}).get("run")
-        way = f"run {run} put it there, and `aegis resume {run}` goes on with it; " if run else "look at it; "
-        raise AegisError(
-            "staging-occupied",
-            "something that is not ours lies where data would be staged",
-            str(folder),
-            way + "when it is of no use, move it away, then `aegis resume`, or plan again where this run is over",
-        )
 
 
 def leftovers(where: Layout) -> dict[str, str]:
@@ -187,13 +135,4 @@ def remove(folder: Path, context: Context) -> None:
     if not folder.is_symlink() and not folder.exists():
         return
     refuse_foreign(folder, context)
-    # The note goes last: a removal that was killed must still be known as ours.
-    for entry in folder.iterdir():
-        if entry.name == NOTE:
-            continue
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-    (folder / NOTE).unlink(missing_ok=True)
-    folder.rmdir()
+    remove_noted(folder)

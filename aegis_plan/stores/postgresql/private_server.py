@@ -22,9 +22,10 @@ from aegis_plan.actions.contract import Child, Context, work_folder
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import last_fatal, postmaster, processes
+from aegis_plan.stores.postgresql.control_file import Cluster
 from aegis_plan.stores.postgresql.model import ReplayParams
 from aegis_plan.stores.postgresql.offer import check_libraries, listed
-from aegis_plan.stores.postgresql.programs import Cluster, account, execute
+from aegis_plan.stores.programs import account, execute
 
 _SUPERUSER = "select rolname from pg_catalog.pg_roles where rolsuper and rolcanlogin order by oid limit 1"
 

@@ -16,12 +16,12 @@ from aegis_plan.stores.postgresql.draft import Draft, facts_of, fit_to_back_up, 
 from aegis_plan.stores.postgresql.facts import (
     Seen,
     estimate,
-    problem,
     sent_along,
 )
 from aegis_plan.stores.postgresql.lineages import told
 from aegis_plan.stores.postgresql.log_steps import end_stream, log_step, log_steps, slot_step
 from aegis_plan.stores.postgresql.model import FIRST_INCREMENTAL, BackupParams
+from aegis_plan.stores.problem import problem
 
 CHAIN_CAP = 7
 """Sets in a chain, the full among them; a longer one restores slowly and hangs on more objects."""

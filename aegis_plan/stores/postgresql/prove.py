@@ -18,15 +18,16 @@ from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql import olddata
 from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.control_file import cluster
 from aegis_plan.stores.postgresql.host import check_host, free_tablespace
 from aegis_plan.stores.postgresql.model import ProveParams, StageParams
 from aegis_plan.stores.postgresql.offer import check_software
 from aegis_plan.stores.postgresql.positions import parse
-from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.proof import Passing, Proof
 from aegis_plan.stores.postgresql.segments import Switch, join
 from aegis_plan.stores.postgresql.stage import Stage
 from aegis_plan.stores.postgresql.unpack import Unpacker, files
+from aegis_plan.stores.programs import account
 
 SCRATCH = 256 << 20
 """Bytes of log that are on the disk at one time, beside the log that the last set brings along."""

@@ -16,11 +16,12 @@ from aegis_plan.stores.postgresql.destination import (
     place_of,
     refuses,
 )
-from aegis_plan.stores.postgresql.facts import Seen, problem, seen
+from aegis_plan.stores.postgresql.facts import Seen, seen
 from aegis_plan.stores.postgresql.leftover import log_from, take_up
 from aegis_plan.stores.postgresql.points import reach
 from aegis_plan.stores.postgresql.positions import parse
 from aegis_plan.stores.postgresql.recipe import Recovery, log_bytes, write_recipe
+from aegis_plan.stores.problem import problem
 
 SPARE = 64 * 2**20
 """Bytes that a restore needs beyond data and log: the replay's own files and a first segment."""

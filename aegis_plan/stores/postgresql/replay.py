@@ -15,12 +15,13 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.clock import stamp
 from aegis_plan.errors import AegisError, DamageError
 from aegis_plan.stores.postgresql import place as places
+from aegis_plan.stores.postgresql.control_file import cluster
 from aegis_plan.stores.postgresql.model import ReplayParams
 from aegis_plan.stores.postgresql.offer import library_missing
 from aegis_plan.stores.postgresql.positions import format_lsn, parse, parse_lsn
 from aegis_plan.stores.postgresql.private_server import Goal, PrivateServer, end_private
-from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.segments import Scan, Switch, commit_at, floor, join, read_history, scan, unread
+from aegis_plan.stores.programs import account
 
 PROMOTE_SECONDS = 600.0
 _LOWER = re.compile(r"(max_\w+) = \d+ is a lower setting than on the primary server, where its value was (\d+)")

@@ -17,7 +17,7 @@ from aegis_plan.errors import DamageError
 from aegis_plan.stores.postgresql.positions import format_lsn as spell
 from aegis_plan.stores.postgresql.positions import parse_lsn as lsn
 from aegis_plan.stores.postgresql.positions import segment_name as file_name
-from aegis_plan.stores.postgresql.programs import execute
+from aegis_plan.stores.programs import execute
 
 PAGE = 8192
 _LONG_HEADER = 0x0002

@@ -14,8 +14,8 @@ from pathlib import Path
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.postgresql.model import StageParams
 from aegis_plan.stores.postgresql.positions import Position, format_lsn, segment_floor
-from aegis_plan.stores.postgresql.programs import execute
 from aegis_plan.stores.postgresql.segments import Spool, read_history
+from aegis_plan.stores.programs import execute
 
 _CREATE = re.compile(r'desc: CREATE (\d+) "(.*?)"\n?(?=rmgr:|\Z)', re.DOTALL)
 

@@ -20,6 +20,7 @@ from aegis_plan.errors import DamageError
 from aegis_plan.stores.fetcher import Fetcher, archives
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.configuration import lead_to_itself, put_back
+from aegis_plan.stores.postgresql.control_file import cluster
 from aegis_plan.stores.postgresql.host import check_host, check_room, free_tablespace
 from aegis_plan.stores.postgresql.incremental import strip_label
 from aegis_plan.stores.postgresql.manifest import Checker
@@ -27,10 +28,10 @@ from aegis_plan.stores.postgresql.manifest import parse as parse_manifest
 from aegis_plan.stores.postgresql.model import StageParams
 from aegis_plan.stores.postgresql.offer import check_configuration, check_software
 from aegis_plan.stores.postgresql.positions import parse, parse_lsn
-from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.segments import Spool, join
 from aegis_plan.stores.postgresql.spaces import hold_free
 from aegis_plan.stores.postgresql.unpack import Unpacker, sync
+from aegis_plan.stores.programs import account
 
 _STALE = re.compile(
     r"\s*(primary_conninfo|primary_slot_name|recovery_\w+|restore_command|archive_cleanup_command|promote_trigger_file)\b"

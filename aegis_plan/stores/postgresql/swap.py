@@ -18,9 +18,10 @@ from aegis_plan.actions.contract import Context, Done, Probed
 from aegis_plan.errors import AegisError, UnknownOutcomeError
 from aegis_plan.stores.postgresql import place as places
 from aegis_plan.stores.postgresql.control import processes
+from aegis_plan.stores.postgresql.control_file import cluster
 from aegis_plan.stores.postgresql.model import SwapParams
-from aegis_plan.stores.postgresql.programs import account, cluster
 from aegis_plan.stores.postgresql.unpack import sync
+from aegis_plan.stores.programs import account
 
 _RUN = re.compile(r"(\.aegis-\d{8}T\d{6}Z-[0-9a-f]+)+$")
 
