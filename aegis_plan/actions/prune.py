@@ -97,7 +97,7 @@ class Prune:
         for repository in ready.values():
             context.progress("look for leftovers")
             old = leftovers(repository, system, name, shelf.records, now, age)
-            gone += _each(context, repository, [(listed.key, _deleting(repository, listed.key)) for listed in old])
+            gone += each(context, repository, [(listed.key, deleting(repository, listed.key)) for listed in old])
             gone += len(repository.sweep(keys.store_root(system, name), age.total_seconds()))
         return gone
 
@@ -124,7 +124,7 @@ def _delete_all(
             (record.id, _removing(record, repository, ripe[record.id], not used[record.lineage, record.key]))
             for record in reversed(going)
         ]
-        _each(context, repository, jobs, partial(_further, context, at * len(going), total))
+        each(context, repository, jobs, partial(_further, context, at * len(going), total))
         freed += sum(stored.sealed_size for record in going if record.id in held for stored in record.objects)
     return freed
 
@@ -133,7 +133,7 @@ def _further(context: Context, before: int, total: int, done: int) -> None:
     context.progress("delete", before + done, total, "records")
 
 
-def _each(
+def each(
     context: Context,
     repository: Repository,
     jobs: list[tuple[str, Callable[[], None]]],
@@ -175,7 +175,7 @@ def _unless_stopped(context: Context, job: Callable[[], None]) -> None:
     job()
 
 
-def _deleting(repository: Repository, key: str) -> Callable[[], None]:
+def deleting(repository: Repository, key: str) -> Callable[[], None]:
     return lambda: repository.delete(key)
 
 

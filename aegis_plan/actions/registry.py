@@ -29,6 +29,7 @@ _GENERAL = {
     "lock": "lock:Lock",
     "expire": "expire:Expire",
     "prune": "prune:Prune",
+    "prune-history": "prune_history:PruneHistory",
     "hold": "hold:Hold",
     "verify": "verify:Verify",
     "publish": "publish:Publish",

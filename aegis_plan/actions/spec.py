@@ -48,6 +48,7 @@ _SPECS = (
     ActionSpec("lock", "lock what is kept", "~", reversible=False, retries=2),
     ActionSpec("expire", "mark what expired", "~", reversible=False, retries=2),
     ActionSpec("prune", "delete what expired", "-", reversible=False, retries=2),
+    ActionSpec("prune-history", "delete old history of the schedule", "-", reversible=False),
     ActionSpec("hold", "hold backups, or let them go", "+", reversible=False, retries=2),
     ActionSpec("rewrap", "wrap data keys to today's recipients", "~", reversible=False, retries=2),
     ActionSpec("stage", "fetch, verify and unpack", "+", reversible=True, scratch=True, retries=2),

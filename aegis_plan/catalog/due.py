@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ def moments(schedule: str, timezone: str, after: datetime) -> Iterator[datetime]
         yield moment.astimezone(UTC)
 
 
+@lru_cache(maxsize=1 << 10)
 def next_moment(schedule: str, timezone: str, after: datetime) -> datetime | None:
     """The first moment after `after`; None for a schedule that names none any more."""
     return next(moments(schedule, timezone, after), None)
@@ -38,7 +40,7 @@ def next_moment(schedule: str, timezone: str, after: datetime) -> datetime | Non
 
 def passed(schedule: str, timezone: str, newest: datetime, now: datetime) -> tuple[datetime, ...]:
     """The moments after `newest` that have passed, at most `MOST`; none where a clock was set back."""
-    if newest >= now:
+    if newest >= now or (first := next_moment(schedule, timezone, newest)) is None or first > now:
         return ()
     return tuple(islice(takewhile(lambda moment: moment <= now, moments(schedule, timezone, newest)), MOST))
 

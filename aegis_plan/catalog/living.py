@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aegis_plan.catalog.ending import endings
+from aegis_plan.catalog.folding import once_a_shelf
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.catalog.verified import verdicts
@@ -31,6 +32,11 @@ class Living:
 
 def living(shelf: Shelf, without: Sequence[str] = ()) -> Living:
     """Folds a shelf, leaving out the repositories `without`."""
+    return _living(shelf, frozenset(without))
+
+
+@once_a_shelf
+def _living(shelf: Shelf, without: frozenset[str]) -> Living:
     ended = endings(shelf.records)
     bad = {place for place, found in verdicts(shelf.records).items() if found == "fail"}
     holders: dict[str, tuple[str, ...]] = {}

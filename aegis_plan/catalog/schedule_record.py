@@ -4,13 +4,18 @@ those of backup sets. Pure data with the rules that need nothing else: how long 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from aegis_plan.catalog.retention import CLOCKS_DIFFER
+
 FORMAT = 1
 OLDEST_READER = 1
+_QUIET = timedelta(days=7)
+"""So long without any due run, or a quarter of the time that records are kept, tells of no clock that jumped."""
 REMIND = timedelta(hours=24)
 """Somebody who was told that a backup fails is told again when it still does after so long."""
 
@@ -102,9 +107,26 @@ ADAPTER: TypeAdapter[ScheduleRecord] = TypeAdapter(ScheduleRecord)
 
 def expired(days: Iterable[str], now: datetime, keep: timedelta) -> tuple[str, ...]:
     """Of the days (`2026-11-24`, in UTC) that records lie under, those that are past the retention and may be removed:
-    the whole day has to be older than `keep`. Nothing else decides about records of the schedule."""
-    horizon = (now - keep).strftime("%Y-%m-%d")
-    return tuple(sorted(day for day in days if day < horizon))
+    the whole day has to be older than `keep`. Nothing else decides about records of the schedule.
+
+    None goes while a day is later than the present, or while the days do not lead up to it: a clock that jumped leaves
+    a gap."""
+    known = sorted({found for day in days if (found := _day(day)) is not None})
+    horizon = (now - keep).date()
+    gone = [day for day in known if day < horizon]
+    if not gone or known[-1] > (now + CLOCKS_DIFFER).date():
+        return ()
+    line = [gone[-1], *known[len(gone) :], now.date()]
+    if any(later - earlier > max(keep / 4, _QUIET) for earlier, later in pairwise(line)):
+        return ()
+    return tuple(day.isoformat() for day in gone)
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-11-24") else None
+    except ValueError:
+        return None
 
 
 def about(

@@ -33,7 +33,9 @@ def command(session: Session, store: str | None, as_json: bool) -> int:
         snapshot = seen.observe((store,) if store else None)
     posture = posture_of(loaded.documents, snapshot, None)
     if store:
-        posture = replace(posture, stores=tuple(one for one in posture.stores if one.store == store), together=())
+        posture = replace(
+            posture, stores=tuple(one for one in posture.stores if one.store == store), together=(), orphans=()
+        )
     if as_json:
         click.echo(dumps(as_data(posture), indent=2))
     else:

@@ -15,6 +15,7 @@ from aegis_plan.catalog.verified import looked_at, verdicts
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot, StoreLook
 from aegis_plan.plan.holdings import holdings
+from aegis_plan.plan.orphans import orphans
 from aegis_plan.plan.plan import Plan
 from aegis_plan.plan.publishing import ahead
 from aegis_plan.report.posture import (
@@ -52,6 +53,7 @@ def posture_of(documents: Documents, snapshot: Snapshot, plan: Plan | None) -> P
         documents=_documents(snapshot) if plan is not None else "",
         published=snapshot.published.number if snapshot.published is not None else 0,
         together=tuple(_together(documents, snapshot)),
+        orphans=tuple(orphans(documents, snapshot).items()),
         due=len(plan.steps) if plan else 0,
         blocked=plan is not None and plan.blocked,
     )

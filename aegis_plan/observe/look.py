@@ -17,6 +17,7 @@ from aegis_plan.dispatch.contract import Attempt, Dispatcher, Outcome
 from aegis_plan.documents.excerpt import excerpt
 from aegis_plan.documents.model import Documents
 from aegis_plan.errors import AegisError
+from aegis_plan.observe.rooms import rooms
 from aegis_plan.observe.snapshot import (
     PUBLICATION,
     Facts,
@@ -72,10 +73,12 @@ def observe(
             looks.ask("service", service, site, "look-service", {"service": service}, (f"services/{service}",))
     # The archive only grows. Were it read first, a slot could be ahead of it that is not: that looks like a hole.
     looks.wait()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="published") as pool:
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="published") as pool:
         publications = pool.submit(published_look, documents, repositories, seen or {}, down)
+        open_ = {name: _reachable(documents, name, repositories, down) for name in documents.repositories}
+        names_there = pool.submit(rooms, documents.system.name, open_, clock.now(), documents.schedule.history)
         found = shelves(documents, names, repositories, signers, cache, seen or {}, down)
-        published = publications.result()
+        published, around = publications.result(), names_there.result()
     sites = {site: looks.site(site) for site in documents.sites}
     store_looks = {
         store: StoreLook(
@@ -99,6 +102,7 @@ def observe(
         services=services,
         durations=tuple(durations),
         published=published,
+        rooms=around,
         facts=facts,
     )
 

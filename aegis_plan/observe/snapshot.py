@@ -121,6 +121,18 @@ class WorkingCopy(_Frozen):
     """The values that they were read with."""
 
 
+class RoomsLook(_Frozen):
+    """What one repository holds, by the names of it alone."""
+
+    repository: str
+    stores: tuple[str, ...] = ()
+    """Stores of which something lies there, declared or not."""
+    history: tuple[str, ...] = ()
+    """Days of which it holds records of the schedule, oldest first."""
+    reason: str = ""
+    """Why it could not be looked at; empty where it was."""
+
+
 class Snapshot(_Frozen):
     """Everything a plan knows of the world. `taken_at` is the plan's only now."""
 
@@ -131,6 +143,7 @@ class Snapshot(_Frozen):
     durations: tuple[PastDuration, ...] = ()
     published: PublishedLook | None = None
     """None where nobody looked."""
+    rooms: tuple[RoomsLook, ...] = ()
     working: WorkingCopy | None = None
     facts: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     """Flat facts and measurements by name, for staleness: see `plan/step.py`."""

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
-from aegis_plan.plan import aspects, cautions
+from aegis_plan.plan import aspects, cautions, orphans
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.forecast import exposures
 from aegis_plan.plan.holdings import holdings
 from aegis_plan.plan.order import ordered
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding, limit
+from aegis_plan.plan.prune_history import prune_history
 from aegis_plan.plan.publishing import publishing
 from aegis_plan.plan.rewrap import rewraps
 from aegis_plan.plan.step import Step
@@ -66,6 +67,9 @@ def plan_protection(
     publish, doubts = publishing(documents, snapshot, asked)
     steps.extend(publish)
     findings.extend(doubts)
+    steps.extend(prune_history(documents, snapshot))
+    if not asked.stores:
+        findings.extend(orphans.told(documents, snapshot))
     wrapped, doubts = rewraps(documents, snapshot, names)
     steps.extend(wrapped)
     findings.extend(doubts)

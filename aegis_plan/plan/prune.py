@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from aegis_plan.documents.model import Documents
 from aegis_plan.observe.snapshot import Snapshot
+from aegis_plan.plan import orphans
 from aegis_plan.plan.asks import asks
 from aegis_plan.plan.assembly import assembled
 from aegis_plan.plan.plan import Intent, Plan, PlanFinding
 from aegis_plan.plan.protect import unique, unreachable
+from aegis_plan.plan.prune_history import prune_history
 from aegis_plan.plan.step import Step
 from aegis_plan.stores.retention import prune
 from aegis_plan.stores.specs import spec
@@ -31,4 +33,7 @@ def plan_prune(documents: Documents, snapshot: Snapshot, digest: str, tool: str,
         steps.extend(recipe.steps)
         findings.extend(recipe.findings)
         choices.extend(recipe.choices)
+    steps.extend(prune_history(documents, snapshot))
+    if not intent.stores:
+        findings.extend(orphans.told(documents, snapshot))
     return assembled(documents, snapshot, digest, tool, intent, steps, unique(tuple(findings)), choices)

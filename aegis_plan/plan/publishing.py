@@ -48,7 +48,7 @@ def publishing(documents: Documents, snapshot: Snapshot, intent: Intent) -> tupl
         reason = "no copy of the tool of this version lies beside them"
     if not reason:
         return [], findings
-    site = _site(documents, snapshot)
+    site = signing_site(documents, snapshot)
     if not site:
         findings.append(
             PlanFinding(
@@ -128,7 +128,7 @@ def _has_tool(published: PublishedLook, intent: Intent) -> bool:
     return bool(published.wheels) and published.tool == intent.options.get("tool", published.tool)
 
 
-def _site(documents: Documents, snapshot: Snapshot) -> str:
+def signing_site(documents: Documents, snapshot: Snapshot) -> str:
     """A site that signs and answers, primary ones first."""
     signs = documents.sealing.signers if documents.sealing is not None else {}
     fit = [

@@ -154,6 +154,8 @@ class Posture:
     """How the files differ from what is published, or what is wrong with that; empty where nothing is."""
     published: int = 0
     """Number of the newest publication that is believed; 0 for none."""
+    orphans: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Stores that the documents do not name, and the repositories that hold something of them."""
 
     @property
     def breached(self) -> bool:
@@ -220,6 +222,7 @@ def show_posture(posture: Posture, out: Console) -> None:
         out.print(Text("sites", style="quiet"))
         for name, reachable, text in posture.sites:
             _row(out, name, text, "" if reachable else "warn")
+    _show_orphans(posture, out)
     if posture.documents:
         out.print()
         out.print(Text("documents", style="quiet"))
@@ -234,6 +237,14 @@ def show_posture(posture: Posture, out: Console) -> None:
         out.print(Text(f"{steps} due: aegis plan shows {'them' if posture.due > 1 else 'it'}.", style="head"))
     else:
         out.print(Text("Nothing is due.", style="good"))
+
+
+def _show_orphans(posture: Posture, out: Console) -> None:
+    if posture.orphans:
+        out.print()
+        out.print(Text("stores that the documents do not name", style="quiet"))
+    for name, places in posture.orphans:
+        _row(out, letters(out, name), f"in {', '.join(places)}; nothing of it is ever pruned", "warn")
 
 
 def _checked(one: VerifiedIn, now: datetime) -> tuple[str, str]:
@@ -320,6 +331,7 @@ def show_catalog(posture: Posture, out: Console) -> None:
             out.print(Text("  can go back to any moment of", style="quiet"))
             for span_ in store.spans:
                 out.print(f"    {_stretch(span_, zone, out)}", soft_wrap=True)
+    _show_orphans(posture, out)
     several = [one for one in posture.together if len(one.stores) + len(one.missing) > 1]
     if several:
         out.print()

@@ -211,6 +211,16 @@ class AzureRepository:
             found.append(Listed(key, blob.size, blob.etag or ""))
         return iter(sorted(found))
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        full = self.full_key(prefix)
+        try:
+            with self.mapped(f"list {prefix}"):
+                # What lies right below has no slash at its end.
+                found = self._identities.client("read").walk_blobs(name_starts_with=full, delimiter="/")
+                return tuple(sorted({one.name[len(full) : -1] for one in found if one.name.endswith("/")}))
+        except Refused as refused:
+            raise refused.as_error(self.name, prefix) from None
+
     def _blobs(self, prefix: str, **more: Any) -> Iterator[Any]:
         try:
             with self.mapped(f"list {prefix}"):

@@ -91,6 +91,11 @@ class Repository(Protocol):
     def listing(self, prefix: str) -> Iterator[Listed]:
         """All visible objects whose key begins with `prefix`, in the order of keys."""
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """The names between `prefix`, which ends with a slash, and the next one, each once and in order: which stores
+        or days there are, without a listing of all that they hold. To look around with: a service may go on naming
+        what became empty."""
+
     def delete(self, key: str) -> None:
         """Removes the object; success when it is not there."""
 

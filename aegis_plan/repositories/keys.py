@@ -6,9 +6,14 @@ ROOT = "v1"
 FOR_HOSTS = ("manifest", "pages")
 
 
+def stores_root(system: str) -> str:
+    """Prefix under which each store has its name."""
+    return f"{ROOT}/{system}/stores/"
+
+
 def store_root(system: str, store: str) -> str:
     """Prefix of all that belongs to one store, over all lineages."""
-    return f"{ROOT}/{system}/stores/{store}/"
+    return f"{stores_root(system)}{store}/"
 
 
 def lineage_root(system: str, store: str, lineage: str) -> str:

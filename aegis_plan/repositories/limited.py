@@ -50,6 +50,9 @@ class Limited:
     def listing(self, prefix: str) -> Iterator[Listed]:
         return self._inner.listing(prefix)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        return self._inner.folders(prefix)
+
     def delete(self, key: str) -> None:
         self._inner.delete(key)
 

@@ -97,6 +97,21 @@ class LocalRepository:
         except OSError as error:
             raise self._failed(error, prefix) from None
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        self._present()
+        try:
+            names = sorted(
+                entry.name
+                for entry in os.scandir(self._root / prefix)
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            )
+            # An upload that never ended leaves a folder without anything.
+            return tuple(name for name in names if next(self._walk(f"{prefix}{name}", f"{prefix}{name}/"), None))
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            raise self._failed(error, prefix) from None
+
     def _walk(self, inside: str, prefix: str) -> Iterator[Listed]:
         waiting = [inside]
         while waiting:

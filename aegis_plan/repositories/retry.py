@@ -68,6 +68,9 @@ class Retrying:
         """Read as a whole, because half a listing that begins anew could name a key twice."""
         return iter(self._again(lambda: list(self.inner.listing(prefix))))
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        return self._again(lambda: self.inner.folders(prefix))
+
     def delete(self, key: str) -> None:
         self._again(lambda: self.inner.delete(key))
 

@@ -234,15 +234,26 @@ class S3Repository:
                 if (first := one.first) is not None:
                     yield Listed(one.key.removeprefix(self._prefix), first.size, first.tag)
             return
+        for page in self._answers(prefix):
+            for entry in page.get("Contents", ()):
+                yield Listed(entry["Key"].removeprefix(self._prefix), entry["Size"], entry.get("ETag", ""))
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        begin = len(self.full_key(prefix))
+        pages = self._answers(prefix, Delimiter="/")
+        return tuple(sorted({one["Prefix"][begin:-1] for page in pages for one in page.get("CommonPrefixes", ())}))
+
+    def _answers(self, prefix: str, **more: str) -> Iterator[Any]:
+        """A listing as the service pages it."""
+        where = {"Bucket": self.bucket, "Prefix": self.full_key(prefix), **more}
         token: dict[str, str] = {}
         while True:
             try:
                 with self.mapped(f"list {prefix}"):
-                    page = self._reading.list_objects_v2(Bucket=self.bucket, Prefix=self.full_key(prefix), **token)
+                    page = self._reading.list_objects_v2(**where, **token)
             except Refused as refused:
                 raise refused.as_error(self.name, prefix) from None
-            for entry in page.get("Contents", ()):
-                yield Listed(entry["Key"].removeprefix(self._prefix), entry["Size"], entry.get("ETag", ""))
+            yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}

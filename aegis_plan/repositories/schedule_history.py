@@ -41,10 +41,15 @@ def day_of(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
 
 
-def days(repository: Repository, system: str) -> tuple[str, ...]:
-    """The days of which a repository holds records, oldest first."""
+def days(repository: Repository, system: str, horizon: str) -> tuple[str, ...]:
+    """The days of which a repository holds records, oldest first. Of those before the `horizon`, which are few, it is
+    made sure: SeaweedFS goes on naming a folder that became empty, and a plan has to come to an end."""
     root = keys.schedule_root(system)
-    return tuple(sorted({listed.key[len(root) :].split("/")[0] for listed in repository.listing(root)}))
+    return tuple(
+        day
+        for day in repository.folders(root)
+        if day >= horizon or next(repository.listing(f"{root}{day}/"), None) is not None
+    )
 
 
 def write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
+from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ bytes: a plan and the check right before its run look at the same catalog."""
 
 _WRAPPED: dict[tuple[str, bytes], weakref.ref[Wrapping]] = {}
 """The same of wrapped data keys."""
+_VERIFIED: deque[Wrapping] = deque(maxlen=4096)
+"""Keeps these while no view does: the steps of a run look at the same catalog one after the other, and each range of
+the log has a key."""
 
 _LARGEST = 64 << 20
 """Bytes of a record that is still read; a set of ten thousand objects has about 4 MiB."""
@@ -215,6 +219,7 @@ class Looker:
         form = found() if found is not None else None
         if form is None:
             form = wrapping(data, self._signers)
+            _VERIFIED.append(form)
             _WRAPPED[mark] = weakref.ref(form, lambda _: _WRAPPED.pop(mark, None))
         place = keys.generation(key)
         if place is None or not rightly_named(key, form.name, form.generation):

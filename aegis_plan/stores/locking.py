@@ -22,7 +22,10 @@ def locks(ask: Ask, engine: StoreSpec, steps: Sequence[Step] = ()) -> list[Step]
     """One step for each repository that locks: what it holds and has locked too briefly, and what the other `steps`
     of the plan will add to it."""
     backup = ask.store.backup
-    if backup is None:
+    places = backup.repositories if backup is not None else ()
+    declared = {name: ask.documents.repositories.get(name) for name in places}
+    locking = [name for name, one in declared.items() if isinstance(one, S3Repository) and one.object_lock is not None]
+    if backup is None or not locking:
         return []
     shelf, made = ask.look.shelf, []
     alive = living(shelf)
@@ -31,9 +34,8 @@ def locks(ask: Ask, engine: StoreSpec, steps: Sequence[Step] = ()) -> list[Step]
     verdict = retention_of(ask, engine)
     kept = [*verdict.kept] if not verdict.stopped else [record.id for record in (*alive.sets, *alive.log)]
     reachable = {holding.repository for holding in shelf.holdings if holding.reachable}
-    for name in backup.repositories:
-        declared = ask.documents.repositories.get(name)
-        if not isinstance(declared, S3Repository) or declared.object_lock is None or name not in reachable:
+    for name in locking:
+        if name not in reachable:
             continue
         short = lacking(alive, shelf.records, ends, kept, name, ask.now, LATELY)
         adding = [one for one in steps if one.action in _WRITE or one.params.get("target") == name]

@@ -129,6 +129,49 @@ def test_the_source_plan_after_six_weeks() -> None:
     assert found.later == ()
 
 
+def test_a_set_that_stays_keeps_no_more_of_a_quiet_log_than_its_segment() -> None:
+    """A segment holds almost three days of ranges of 256 KiB. Where a backup begins a new one, as PostgreSQL does, only
+    the range that it was made in stays; else its segment up to it, and nothing after."""
+
+    def old_log(segment_for_each: bool) -> list[int]:
+        made: list[Record] = []
+        lsn, parent = 16 * MIB, None
+        for day in range(43):
+            lsn = -(-lsn // (16 * MIB)) * 16 * MIB if segment_for_each else lsn
+            before = lsn
+            parent = None if day % 7 == 0 else parent
+            made.append(a_set(f"D{day:02}", day * DAY, lsn + 9, lsn + 99, parent=parent))
+            parent = f"D{day:02}"
+            for hour in range(24 if day < 42 else 0):
+                made.append(a_range(f"l{day * 24 + hour:06}", day * DAY + hour * 60 + 60, before, lsn + MIB // 4))
+                lsn = before = lsn + MIB // 4
+        found = fold(shelf(*made), 42 * DAY + 5)
+        assert found.stopped == ""
+        return sorted(int(one[3:]) for one in found.kept if one.startswith("r-l") and int(one[3:]) < 39 * 24)
+
+    made_during = [day * 24 for day in (14, 21, 28, 35, 36, 37, 38)]
+    assert set(old_log(True)) <= {*made_during, *(one - 1 for one in made_during), 39 * 24 - 1}
+    assert set(made_during) <= set(old_log(True))
+    # Sets of the middle of a segment need what is before them in it, of at most 64 ranges, and the ones at its ends.
+    far = [one for one in old_log(False) if one < 35 * 24 - 66]
+    assert {day * 24 for day in (14, 21, 28)} <= set(far)
+    assert all(any(day * 24 - 66 <= one <= day * 24 for day in (14, 21, 28)) for one in far)
+
+
+def test_the_log_leads_on_from_a_set_that_can_be_read() -> None:
+    """The last set builds on one that was marked as expired, so that the one before both is what is left."""
+    catalog = shelf(
+        a_set("D01", DAY, DAY * MIB, DAY * MIB + 9),
+        *(a_range(f"l{hour:06}", hour * 60 + 60, hour * 60 * MIB, (hour + 1) * 60 * MIB) for hour in range(24, 30)),
+        a_set("D02", 2 * DAY, 2 * DAY * MIB, 2 * DAY * MIB + 9),
+        a_set("D03", 3 * DAY, 3 * DAY * MIB, 3 * DAY * MIB + 9, parent="D02"),
+        tombstone("1", "r-D02", minute=DAY),
+    )
+    found = fold(catalog, 6 * DAY, Rules({"full": None, "incremental": None, "log": timedelta(hours=12)}))
+    assert found.stopped == ""
+    assert found.going == ()
+
+
 def test_every_moment_of_the_period_can_still_be_reached() -> None:
     catalog = shelf(*month(43))
     now = 42 * DAY + 5

@@ -143,6 +143,13 @@ class RepositoryConformance:
         assert [found.key for found in repository.listing("v1/s/a/")] == ["v1/s/a/x", "v1/s/a/y/z"]
         assert [found.key for found in repository.listing("")] == names
 
+    def test_folders_are_named_once_and_without_what_lies_beside_them(self, repository: Repository) -> None:
+        for name in ("v1/s/a-b/x", "v1/s/a/x", "v1/s/a/y/z", "v1/s/a.json", "v1/t/q/r"):
+            repository.put(name, SMALL)
+        assert repository.folders("v1/s/") == ("a", "a-b")
+        assert repository.folders("v1/s/a/") == ("y",)
+        assert repository.folders("v1/nothing/") == ()
+
     def test_a_listing_marks_what_was_changed(self, repository: Repository) -> None:
         for name in ("marked/one", "marked/two"):
             repository.put(name, SMALL)

@@ -21,6 +21,7 @@ from aegis_plan.dispatch.contract import Attempt, Mark
 from aegis_plan.documents.model import Documents
 from aegis_plan.errors import AegisError
 from aegis_plan.observe.look import shelves
+from aegis_plan.observe.rooms import rooms
 from aegis_plan.observe.snapshot import MemberLook, SiteLook, Snapshot, StoreLook, store_facts
 from aegis_plan.plan.plan import Plan
 from aegis_plan.repositories import keys, schedule_history
@@ -32,7 +33,7 @@ from aegis_plan.schedule.round import Ended, Over, Round
 from aegis_plan.schedule.scheduler import Scheduler
 from aegis_plan.site.context import Opened, SiteContext, Stop
 from aegis_plan.stores.postgresql.log import Archive
-from aegis_plan.stores.postgresql.positions import parse
+from aegis_plan.stores.postgresql.positions import SEGMENT, parse
 from tests.plan.world import LINEAGE, RUNNING, lsn
 
 DOCUMENTS = """\
@@ -107,6 +108,17 @@ class Server:
             self.last = minute
         return self.flush
 
+    def checkpoint(self) -> int:
+        """Where a backup begins: PostgreSQL ends the segment before, unless nothing is in it, and writes of itself."""
+        begin = self.switch()
+        self.flush += 4096
+        return begin
+
+    def switch(self) -> int:
+        """Ends the segment, as PostgreSQL does at the end of a backup too."""
+        self.flush = -(-self.written() // SEGMENT) * SEGMENT
+        return self.flush
+
     def member(self, engine: str) -> MemberLook:
         if engine != "postgresql":
             return MemberLook(member="seoul-1", site="seoul", state="primary", lineage=f"{engine}-1", details={})
@@ -124,7 +136,8 @@ class _Source:
         self.server, self.engine, self.params = server, engine, params
         self.method = params.get("method", "full")
         self.begun = server.clock.now()
-        self.position = server.written()
+        self.log = engine == "postgresql"
+        self.position = server.checkpoint() if self.log else 0
 
     def archives(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         yield "base", iter([random.Random(self.begun.timestamp()).randbytes(300)])
@@ -141,13 +154,15 @@ class _Source:
 
     def finish(self) -> dict[str, Any]:
         now = self.server.clock.now()
-        log = self.engine == "postgresql"
+        end = self.server.written()
+        if self.log:
+            self.server.switch()
         return {
             "method": self.method,
             "parent": self.params.get("parent"),
             "begun": self.begun,
-            "begin": f"1/{lsn(self.position)}" if log else "0",
-            "end": f"1/{lsn(self.position)}" if log else "0",
+            "begin": f"1/{lsn(self.position)}" if self.log else "0",
+            "end": f"1/{lsn(end)}" if self.log else "0",
             "not_before": now,
             "not_after": now,
             "details": {},
@@ -190,7 +205,10 @@ class PlayedWorld(World):
             found[name] = StoreLook(store=name, members=(month.server.member(engine),), shelf=month.shelf(name))
             facts |= store_facts(found[name])
         sites = {"seoul": SiteLook(site="seoul", reachable=True, host="h")}
-        return Snapshot(taken_at=month.clock.now(), sites=sites, stores=found, facts=facts)
+        around = rooms(
+            month.documents.system.name, month.repositories, month.clock.now(), month.documents.schedule.history
+        )
+        return Snapshot(taken_at=month.clock.now(), sites=sites, stores=found, rooms=around, facts=facts)
 
     def close(self) -> None:
         """The repositories stay open over the month."""
@@ -279,7 +297,8 @@ class Month:
         if action == "create-slot":
             self.server.slot = True
             return
-        known = {"lineage": f"{plan.documents.stores[params['store']].engine}-1", **params}
+        store = plan.documents.stores.get(params.get("store", ""))
+        known = {"lineage": f"{store.engine}-1", **params} if store is not None else params
         attempt = Attempt(
             run=run, step=step, verb="act", number=1, epoch=1, site="seoul", resource="", action=action, params=known,
             declared={}, start_by=self.clock.now() + timedelta(hours=1), timeout=1e9,

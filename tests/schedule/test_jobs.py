@@ -197,9 +197,24 @@ def test_no_failure_goes_untold_and_no_hour_is_full_of_them(verdicts: list[Verdi
 
 
 def test_records_go_by_whole_days() -> None:
-    days = ["2026-01-01", "2026-01-02", "2026-01-03"]
-    assert expired(days, datetime(2026, 1, 13, 23, tzinfo=UTC), timedelta(days=10)) == ("2026-01-01", "2026-01-02")
-    assert expired(days, datetime(2026, 1, 2, tzinfo=UTC), timedelta(days=400)) == ()
+    days = [f"2026-01-{day:02}" for day in range(1, 14)]
+    now = datetime(2026, 1, 13, 23, tzinfo=UTC)
+    assert expired(days, now, timedelta(days=10)) == ("2026-01-01", "2026-01-02")
+    assert expired(days, now, timedelta(hours=1)) == tuple(days[:-1])  # never of today
+    assert expired(["lost+found", *days], now, timedelta(days=400)) == ()
+
+
+def test_a_clock_that_jumped_removes_no_records() -> None:
+    keep = timedelta(days=40)
+    days = [(at(0) + timedelta(days=day)).date().isoformat() for day in range(100)]
+    now = at(0) + timedelta(days=99, hours=1)
+    assert len(expired(days, now, keep)) == 59
+    # Forward: nothing leads up to the present, not even once there is a record of that day.
+    ahead = now + timedelta(days=30)
+    assert expired(days, ahead, keep) == expired([*days, ahead.date().isoformat()], ahead, keep) == ()
+    # Back: some records are of the future. Put right again, it goes on.
+    assert expired(days, now - timedelta(days=2), keep) == ()
+    assert expired([*days, (now + timedelta(days=9)).date().isoformat()], now + timedelta(days=9), keep) != ()
 
 
 def test_a_set_from_the_future_keeps_nothing_from_being_due() -> None:

@@ -18,6 +18,7 @@ from aegis_plan.catalog.due import moments
 from aegis_plan.catalog.living import living
 from aegis_plan.catalog.schedule_record import ScheduleRecord, expired
 from aegis_plan.cli.main import main
+from aegis_plan.stores.postgresql.positions import parse
 from tests.schedule.month import DOCUMENTS, Month, _Driver, local
 
 pytestmark = pytest.mark.timeout(3600)
@@ -150,6 +151,21 @@ def test_the_right_sets_are_kept(month: Month) -> None:
     assert names(month, "policy-vectors", "full") == week
 
 
+def test_older_log_is_gone_but_for_what_sets_were_made_during(month: Month) -> None:
+    alive = living(month.shelf("policy-db"))
+    sets = sorted((one for one in alive.sets if alive.held(one.id)), key=lambda one: one.not_after)
+    # By the last plan that prunes, of the night: the log leads on from the last set before the three days.
+    leads = [one for one in sets if one.not_after <= END - timedelta(days=4)][-1]
+    log = [one for one in alive.log if alive.held(one.id)]
+    before = [one for one in log if parse(one.end) < parse(leads.begin)]
+    older = sets[: sets.index(leads)]
+    assert older
+    # One range in which a set was made, and one that ends where it begins.
+    assert len(before) <= 2 * len(older)
+    covered = {made.set for made in older for one in log if parse(one.begin) <= parse(made.begin) < parse(one.end)}
+    assert covered == {made.set for made in older}
+
+
 def test_what_is_kept_leads_to_every_moment_of_three_days(month: Month) -> None:
     from aegis_plan.stores.specs import spec
 
@@ -174,5 +190,5 @@ def test_the_history_tells_an_auditor(month: Month) -> None:
     assert all(one.run for one in found if one.verdict == "done")
     day = f"{month.begin:%Y-%m-%d}"
     days = {f"{one.ended:%Y-%m-%d}" for one in found}
-    assert expired(days, END + timedelta(days=400), timedelta(days=400)) == tuple(sorted(days - {f"{END:%Y-%m-%d}"}))
+    assert expired(days, END + timedelta(days=1), timedelta(days=1)) == tuple(sorted(days - {f"{END:%Y-%m-%d}"}))
     assert day in days

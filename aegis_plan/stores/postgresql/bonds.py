@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from aegis_plan.catalog.folding import once_a_shelf
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.catalog.retention import Bonds
@@ -22,6 +23,7 @@ class _Range(NamedTuple):
     record: LogRecord
 
 
+@once_a_shelf
 def bonds(shelf: Shelf) -> Bonds:
     """Of all living records of a shelf."""
     lineages = archive(shelf).values()

@@ -3,7 +3,6 @@ spans of time that can be reached with them. Pure; built once from a shelf, line
 
 from __future__ import annotations
 
-import weakref
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
+from aegis_plan.catalog.folding import once_a_shelf
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.living import Living, living
 from aegis_plan.catalog.record import LogRecord, SetRecord
@@ -21,8 +21,6 @@ from aegis_plan.stores.postgresql.positions import SEGMENT, Position, parse, par
 FOREVER = 2**64
 _Span = tuple[int, int, LogRecord]
 """A range with the LSNs that it begins and ends at."""
-_FOLDED: dict[int, dict[frozenset[str], dict[str, LineageArchive]]] = {}
-"""By identity of a shelf that is alive, and by what was left out."""
 
 
 @dataclass(frozen=True)
@@ -139,19 +137,15 @@ class LineageArchive:
 
 
 def archive(shelf: Shelf, without: Sequence[str] = ()) -> Mapping[str, LineageArchive]:
-    """The lineages of a store, from what the repositories hold, leaving out those `without`.
+    """The lineages of a store, from what the repositories hold, leaving out those `without`."""
+    return _archive(shelf, frozenset(without))
 
-    One shelf is folded once, for all who ask while it is there: nobody changes what they are given."""
-    place = id(shelf)
-    if place not in _FOLDED:
-        _FOLDED[place] = {}
-        weakref.finalize(shelf, _FOLDED.pop, place, None)
-    folded, left_out = _FOLDED[place], frozenset(without)
-    if left_out not in folded:
-        alive = living(shelf, without)
-        lineages = {record.lineage for record in (*alive.sets, *alive.log)}
-        folded[left_out] = {lineage: _lineage(lineage, alive) for lineage in sorted(lineages)}
-    return folded[left_out]
+
+@once_a_shelf
+def _archive(shelf: Shelf, without: frozenset[str]) -> Mapping[str, LineageArchive]:
+    alive = living(shelf, tuple(without))
+    lineages = {record.lineage for record in (*alive.sets, *alive.log)}
+    return {lineage: _lineage(lineage, alive) for lineage in sorted(lineages)}
 
 
 def windows(lineages: Mapping[str, LineageArchive]) -> tuple[Window, ...]:

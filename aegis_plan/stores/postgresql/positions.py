@@ -4,6 +4,7 @@ numbers."""
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from aegis_plan.errors import AegisError
@@ -39,6 +40,7 @@ def format_lsn(lsn: int) -> str:
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
+@lru_cache(maxsize=1 << 15)
 def parse(text: str) -> Position:
     """`1/0/5000028` as a position. Raises AegisError `position-invalid`."""
     match = _POSITION.fullmatch(text.strip())
