@@ -217,7 +217,7 @@ def _kinds(found: Adopted) -> str:
         retain: 4 weeks
       incremental:
         schedule: "0 2 * * 1-6"       # {how}
-        retain: 4 weeks
+        retain: 3 weeks               # no longer than the full that they need
 """
 
 

@@ -94,6 +94,12 @@ UPKEEP = {"prune": "let expired backups go", "verify": "verify backups", "hold":
 """What a plan that keeps backups in order is for, by its kind."""
 
 
+def upkeep(plan: Plan) -> str:
+    """What a plan of upkeep does, to what."""
+    what = "release backups" if plan.intent.options.get("release") else UPKEEP[plan.intent.kind]
+    return f"{what} of {', '.join(plan.intent.stores) or plan.system}"
+
+
 def title(plan: Plan) -> str:
     """What the plan is for."""
     names = ", ".join(plan.intent.stores)
@@ -106,7 +112,7 @@ def title(plan: Plan) -> str:
     if plan.intent.kind == "escrow":
         return "Plan to put secrets away"
     if plan.intent.kind in UPKEEP:
-        return f"Plan to {UPKEEP[plan.intent.kind]} of {names or plan.system}"
+        return f"Plan to {upkeep(plan)}"
     if plan.intent.kind == "rewrap":
         return "Plan to wrap data keys anew"
     text = f"Plan to recover {names}" if names else "Plan to recover"

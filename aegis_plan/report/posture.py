@@ -272,6 +272,8 @@ def _stretch(one: Span, zone: ZoneInfo, out: Console) -> str:
     """As people copy it into `--to`: rounded inwards to whole seconds, or exact where it holds no whole second."""
     begin, end = one.begin + timedelta(microseconds=-one.begin.microsecond % 1_000_000), one.end.replace(microsecond=0)
     if begin <= end and one.begin != one.end:
+        if begin == end:
+            return moment(begin, zone)
         return f"{moment(begin, zone)} {letters(out, '…')} {moment(end, zone)}"
     exact = [f"{when.astimezone(zone):%Y-%m-%d %H:%M:%S.%f %Z}" for when in dict.fromkeys((one.begin, one.end))]
     return f" {letters(out, '…')} ".join(exact)
@@ -328,7 +330,8 @@ def show_catalog(posture: Posture, out: Console) -> None:
             text = f"  {', '.join(held.sets) or 'everything'} is held {until} by {held.by}: {held.reason}"
             out.print(Text(letters(out, text)), soft_wrap=True)
         if store.spans:
-            out.print(Text("  can go back to any moment of", style="quiet"))
+            alone = all(one.begin == one.end for one in store.spans)
+            out.print(Text(f"  can go back to{'' if alone else ' any moment of'}", style="quiet"))
             for span_ in store.spans:
                 out.print(f"    {_stretch(span_, zone, out)}", soft_wrap=True)
     _show_orphans(posture, out)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from aegis_plan.documents.scalars import span
 from aegis_plan.plan.plan import Plan
-from aegis_plan.report.gist import UPKEEP, VERDICTS
+from aegis_plan.report.gist import UPKEEP, VERDICTS, upkeep
 from aegis_plan.report.plan import VERDICT_STYLES
 from aegis_plan.report.terminal import letters
 from aegis_plan.run.result import Result
@@ -39,7 +39,7 @@ def headline(plan: Plan) -> str:
     if intent.kind == "backup":
         return f"back up {names} ({intent.options.get('method', 'full')})"
     if intent.kind in UPKEEP:
-        return f"{UPKEEP[intent.kind]} of {names or plan.system}"
+        return upkeep(plan)
     return f"recover from {intent.scenario}" if intent.scenario else f"restore {names}"
 
 

@@ -49,12 +49,15 @@ class Sheet:
         return (
             ("pip install aegis-plan", "the tool; a copy of it lies in the repositories too"),
             ("umask 077; cat > recovery.age", "type the recovery key, end with Ctrl-D"),
-            (f"FROM='{self.url}'", "or the address of another repository above; set what its access names"),
+            (f"FROM='{self.url}'", "or the address of another repository above; first set what it takes for access"),
             (f"aegis status {given}", "what there is and how old; changes nothing"),
             (f"aegis catalog {given}", "every backup, and the moments to go back to"),
             (f"aegis restore {store} {given} --beside /srv/restored", "one store into a folder, touching no server"),
             (f"aegis plan {given} --scenario NAME", "the whole recovery as it is declared"),
-            ("--trust ed25519:...", "to add where it says that it believes no signer: those named above"),
+            (
+                f"aegis status {given} --trust ed25519:...",
+                "only where it says that it believes no signer: one named above",
+            ),
         )
 
 
@@ -64,8 +67,9 @@ ALONE = (
     "files: 'age -d -i recovery.age' opens them."
 )
 SECRETS = (
-    "Passwords of databases and buckets are not here. 'aegis keys escrow' puts them into the repositories, sealed to "
-    "the recovery key alone; 'aegis keys escrow --open FILE --identity recovery.age --out secrets.sh' gives them back."
+    "Passwords of databases and buckets are not here; keep the access to one bucket with the recovery key. 'aegis keys "
+    "escrow' puts them into the repositories, sealed to the recovery key alone; a recovery with --from finds them, and "
+    "'aegis keys escrow --open FILE --identity recovery.age --out secrets.sh' gives them back."
 )
 
 

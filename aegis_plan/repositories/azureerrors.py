@@ -14,6 +14,7 @@ _DAMAGED = {"Md5Mismatch", "Crc64Mismatch", "InvalidMd5", "InvalidCrc64"}
 _LOCKED = {"BlobImmutableDueToPolicy", "LeaseIdMissing", "SnapshotsPresent"}
 """The service keeps the object whoever asks; no other credentials would change that."""
 _ARCHIVED = {"BlobArchived", "BlobBeingRehydrated"}
+_WITHOUT = "set AZURE_STORAGE_CONNECTION_STRING, or give `connection` in the documents"
 
 
 def translate(error: Exception, name: str, doing: str) -> Exception:
@@ -27,7 +28,7 @@ def translate(error: Exception, name: str, doing: str) -> Exception:
             behind = behind.__context__
         error = behind or error
     if isinstance(error, sdk.ClientAuthenticationError) and error.response is None:
-        return refused.denied(name, doing, "no credentials are given or found")
+        return refused.denied(name, doing, "no credentials are given or found", _WITHOUT)
     if isinstance(error, sdk.HttpResponseError) and error.response is not None:
         status = int(error.response.status_code or 0)
         return _answer(_code(error), status, name, doing)

@@ -62,13 +62,13 @@ def short(name: str, key: str, detail: str) -> UnavailableError:
     )
 
 
-def denied(name: str, doing: str, detail: str) -> AegisError:
+def denied(name: str, doing: str, detail: str, hint: str = "") -> AegisError:
     """The error of an account that may not."""
     return AegisError(
         "repository-denied",
         "a repository does not allow this",
         f"{name}: {detail} on the way to {doing}",
-        "check the credentials, the machine's clock and what the account may do",
+        hint or "check the credentials, the machine's clock and what the account may do",
     )
 
 

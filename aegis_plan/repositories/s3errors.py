@@ -21,6 +21,7 @@ _DENIED = {
 _BUSY = {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "RequestTimeout"}
 _FULL = {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "StorageFull", "EntityTooLarge"}
 _DAMAGED = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "IncompleteBody"}
+_WITHOUT = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give `access_key` and `secret_key` in the documents"
 
 
 def translate(error: Exception, name: str, doing: str) -> Exception:
@@ -32,7 +33,7 @@ def translate(error: Exception, name: str, doing: str) -> Exception:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return _answer(str(error.response.get("Error", {}).get("Code", "")), status, name, doing)
     if isinstance(error, sdk.NoCredentialsError | sdk.PartialCredentialsError | sdk.CredentialRetrievalError):
-        return refused.denied(name, doing, "no credentials are given or found")
+        return refused.denied(name, doing, "no credentials are given or found", _WITHOUT)
     if isinstance(error, sdk.ParamValidationError | sdk.NoRegionError | sdk.UnknownEndpointError | ValueError):
         return refused.misdeclared(name, doing, type(error).__name__)
     if isinstance(error, sdk.SSLError):

@@ -85,6 +85,8 @@ def cron(documents: Documents, place: Place) -> dict[str, str]:
     """One table for /etc/cron.d. Where a cron knows no CRON_TZ, its host has to be in the time zone of the system."""
     lines = [
         f"# {_MADE}",
+        "# For /etc/cron.d: the sixth field is the account. Cron gives no environment: name the variables that secret",
+        "# references need in lines of their own, or use ${file:...}.",
         "# Times are of the time zone below. cronie keeps CRON_TZ; where yours does not ('man 5 crontab' says), use",
         "# systemd timers, or 'aegis schedule run'. Cron knows no jitter, and what was missed while",
         "# the host was off is made up by the next call.",

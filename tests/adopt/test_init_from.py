@@ -99,6 +99,7 @@ def test_its_documents_are_valid_and_say_what_is_left(pair: tuple[Server, Server
     assert store.members["main-1"].server["data_directory"] == str(pair[which].data)
     assert store.backup is not None
     assert store.backup.incremental is not None
+    assert "incremental-outlives-full" not in {one.code for one in loaded.warnings(SystemClock().now())}
     left = [one for one in loaded.warnings(SystemClock().now()) if one.code == "to-do-left"]
     assert len(left) == 1, "the data directory of the other one"
     assert left[0].position is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 from aegis_plan.actions.tool_wheels import needed, packed
@@ -22,6 +24,12 @@ def test_wheels_of_what_is_installed_install(tmp_path: Path) -> None:
     wheels = [packed(name, tmp_path / "wheels") for name in ("aegis-plan", "click", "pyrage")]
     again = tmp_path / "again"
     again.mkdir()
+    with zipfile.ZipFile(wheels[1]) as wheel:
+        entry = wheel.getinfo("click/core.py")
+        quick = zlib.compressobj(3, zlib.DEFLATED, -15)
+        assert entry.compress_size == len(quick.compress(wheel.read(entry)) + quick.flush()), (
+            "a publication waits for it"
+        )
     assert packed("click", again).read_bytes() == wheels[1].read_bytes()
     target = tmp_path / "target"
     done = subprocess.run(

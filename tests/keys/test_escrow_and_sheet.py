@@ -137,12 +137,13 @@ def test_the_sheet_has_what_a_bare_machine_needs_and_no_secret(home: Path) -> No
     for wanted in (
         "file://",
         "s3://away?endpoint=http://127.0.0.1:9",
+        "set AWS_ACCESS_KEY_ID (${env:BUCKET_KEY} of the documents) and AWS_SECRET_ACCESS_KEY",
         "safe in Busan",
         "--from",
         "door-db",
         "ed25519:",
     ):
-        assert wanted in text, wanted
+        assert wanted in " ".join(text.split()), wanted
     recipients = re.findall(r"age1[a-z0-9]+", sealing)
     assert recipients
     assert all(one in text for one in recipients)
@@ -154,6 +155,16 @@ def test_the_sheet_has_what_a_bare_machine_needs_and_no_secret(home: Path) -> No
     assert recovery in asked.stdout
     other = aegis("keys", "sheet", "--print-recovery-key", "site/keys/main.age", cwd=home)
     assert "recovery-key-other" in other.stderr
+
+
+def test_the_sheet_names_what_a_bare_machine_reads_for_azure(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "plans", tmp_path / "plans")
+    blob = 'aegis: v1\nrepositories:\n  blob: {kind: azure, account: acme, container: away, sas: "${env:BLOB_SAS}"}\n'
+    (tmp_path / "plans/blob.yaml").write_text(blob)
+    text = aegis("keys", "sheet", cwd=tmp_path).stdout
+    assert "set AZURE_STORAGE_CONNECTION_STRING to one with the SAS (${env:BLOB_SAS} of the documents)" in " ".join(
+        text.split()
+    )
 
 
 def test_a_key_that_was_cut_or_lies_open_is_refused(home: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_the_life_of_a_backup(system: World, busan: S3Repository) -> None:
     assert [one["copies"] for one in found["sets"]] == [["seoul", "busan"]] * 2
     assert all(one["verified"] for one in found["sets"])
     assert found["holds"][0]["reason"] == "after all"
-    world.ok("hold", first, "--release", "-y")
+    assert "Plan to release backups of" in world.ok("hold", first, "--release", "-y").out
     before = objects(world, busan)
 
     # At once: gone from both, and nothing else is.

@@ -88,6 +88,7 @@ def test_cron_names_zone_user_and_command() -> None:
     ((name, text),) = cron(load(PLANS).documents, PLACE).items()
     assert name == "aegis-aegis"
     assert "CRON_TZ=Asia/Seoul" in text.splitlines()
+    assert "For /etc/cron.d" in text, "it names the account, as a crontab of one account must not"
     jobs = [line for line in text.splitlines() if line[:1] in "0123456789*"]
     assert len(jobs) == 5
     for line in jobs:

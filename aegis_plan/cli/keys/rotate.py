@@ -71,7 +71,9 @@ def command(
                 "run it on the host whose key is replaced, or name keys with --add and --remove",
             )
         _own(sealing, here, out)
-    return rewrap(session, (), identity, **acting)
+    code = rewrap(session, (), identity, **acting)
+    out.print("Then 'aegis publish': a bare machine goes by the documents as they were published.", soft_wrap=True)
+    return code
 
 
 def _own(sealing: Sealing, here: Here, out: Console) -> None:

@@ -11,7 +11,7 @@ from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import AegisError, UsageError
 
 if TYPE_CHECKING:
-    from aegis_plan.documents.model import Documents, Repository
+    from aegis_plan.documents.model import AzureRepository, Documents, Repository, S3Repository
     from aegis_plan.report.sheet import Place, Sheet
 
 
@@ -112,18 +112,38 @@ def _place(name: str, declared: Repository) -> Place:
         options += [f"region={declared.region}"] * bool(declared.region)
         options += ["path_style=true"] * bool(declared.path_style)
         address = f"s3://{declared.bucket}/{declared.prefix.strip('/')}".rstrip("/")
-        return Place(name, _with(address, options), _access(declared.access_key, declared.secret_key))
+        return Place(name, _with(address, options), _s3_access(declared))
     address = f"azure://{declared.account}/{declared.container}/{declared.prefix.strip('/')}".rstrip("/")
     options = [f"endpoint={declared.endpoint}"] * bool(declared.endpoint)
-    return Place(name, _with(address, options), _access(declared.connection))
+    return Place(name, _with(address, options), _azure_access(declared))
 
 
 def _with(address: str, options: list[str]) -> str:
     return f"{address}?{'&'.join(options)}" if options else address
 
 
-def _access(*values: str) -> str:
+def _s3_access(declared: S3Repository) -> str:
+    """What `--from` reads, and not the names that the documents use: those are nothing to a bare machine."""
+    keys = declared.read or declared
+    pairs = (("AWS_ACCESS_KEY_ID", keys.access_key), ("AWS_SECRET_ACCESS_KEY", keys.secret_key))
+    told = [f"{name}{_known_as(value)}" for name, value in pairs]
+    if any(value for _, value in pairs):
+        return f"access: set {' and '.join(told)}"
+    return "access: the machine's own identity, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+def _azure_access(declared: AzureRepository) -> str:
+    keys, name = declared.read or declared, "AZURE_STORAGE_CONNECTION_STRING"
+    if keys.connection:
+        return f"access: set {name}{_known_as(keys.connection)}"
+    if keys.sas or keys.account_key:
+        what = "SAS" if keys.sas else "account key"
+        return f"access: set {name} to one with the {what}{_known_as(keys.sas or keys.account_key)}"
+    return f"access: the machine's own identity, or {name}"
+
+
+def _known_as(value: str) -> str:
     from aegis_plan.documents.secrets import references
 
-    named = [str(one) for value in values if value for one in references(value)]
-    return f"access: {', '.join(named)}" if named else "access: from the surroundings of the program"
+    named = ", ".join(str(one) for one in references(value))
+    return f" ({named} of the documents)" if named else ""
