@@ -381,8 +381,11 @@ def _private(path: Path) -> int:
 
 
 def _in_use(path: str) -> bool:
-    """Whether a living process has an unfinished object open."""
-    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    """Whether a living process has an unfinished object open; also where nobody may tell."""
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except PermissionError:
+        return True
     try:
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
