@@ -86,7 +86,6 @@ def test_the_life_of_a_backup(system: World, busan: S3Repository) -> None:
     left = objects(world, busan)
     assert not any(first in key for key in left)
     gone = {key for key in before - left if "/records/" not in key}
-    assert any(first in key for key in gone)
     assert all(first in key or "/log/" in key or "/keys/log-" in key for key in gone), gone
     found = catalog(world)
     assert found["stores"][0]["expiring"] == []
