@@ -26,6 +26,7 @@ from aegis_plan.sealing.keys import public_signer
 from aegis_plan.sealing.letters import seal
 from aegis_plan.standalone.runbook import START, program, refills, runbook, start
 from aegis_plan.stores.archive import missing, signing
+from aegis_plan.stores.specs import packages
 
 MADE = "publication-made"
 """Name of the mark that is written before anything is sent: sealing the same twice gives other bytes."""
@@ -322,7 +323,8 @@ def _beside(context: Context, folder: Path, before: Found | None) -> tuple[tuple
     wheels = [one for one in _kept(before) if one.name.endswith(".whl")]
     if params["wheels"] not in ("keep", "none"):
         context.progress("pack the tool")
-        wheels = [laid(path) for path in wheels_of(params["wheels"], folder / "wheels")]
+        more = packages(context.declared.stores.values())
+        wheels = [laid(path) for path in wheels_of(params["wheels"], folder / "wheels", more)]
     page = start(
         system, params["number"], version(), {"key": unseal.key, "sha256": unseal.sha256}, len(wheels), platform()
     )

@@ -9,7 +9,7 @@ import hashlib
 import re
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -33,18 +33,20 @@ def platform() -> str:
     return f"Python {sysconfig.get_python_version()} on {sysconfig.get_platform()}"
 
 
-def wheels_of(which: str, folder: Path) -> list[Path]:
-    """The wheels in the folder `which`; with `auto` they are made in `folder`. Raises AegisError `wheels-not-made`."""
+def wheels_of(which: str, folder: Path, more: Iterable[str] = ()) -> list[Path]:
+    """The wheels in the folder `which`; with `auto` they are made in `folder`, with `more` packages beside the tool as
+    far as they are installed. Raises AegisError `wheels-not-made`."""
     if which != "auto":
         return sorted(Path(which).glob("*.whl"))
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return [_packed(found, folder) for found in needed()]
+    return [_packed(found, folder) for found in needed(more)]
 
 
-def needed() -> list[metadata.Distribution]:
-    """The tool and all that it needs, without extras."""
+def needed(more: Iterable[str] = ()) -> list[metadata.Distribution]:
+    """The tool and all that it needs, without extras, and `more` packages that are installed with what these need."""
     found: dict[str, metadata.Distribution] = {}
     waiting: list[tuple[str, frozenset[str]]] = [(NAME, frozenset())]
+    waiting += [(name, frozenset()) for name in more if any(metadata.distributions(name=name))]
     while waiting:
         name, extras = waiting.pop()
         key = re.sub(r"[-_.]+", "-", name).lower()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
@@ -12,6 +12,16 @@ from cronsim import CronSim
 
 MOST = 10_000
 """Moments that are counted; a log job every minute passes so many in a week, and beyond it is late in any case."""
+
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""So far ahead of ours the clock of another host may be."""
+
+
+def ahead(moment: datetime, now: datetime) -> bool:
+    """Whether something says that it was done later than now: a clock was wrong then, and is no more. It must not keep
+    from being due what really was not done since."""
+    return moment > now + CLOCKS_DIFFER
 
 
 def moments(schedule: str, timezone: str, after: datetime) -> Iterator[datetime]:

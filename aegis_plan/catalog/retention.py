@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from aegis_plan.catalog.due import ahead
 from aegis_plan.catalog.ending import Ended, endings
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.holds import holds
@@ -18,8 +19,6 @@ from aegis_plan.catalog.living import Living, living
 from aegis_plan.catalog.record import LogRecord, SetRecord
 from aegis_plan.catalog.verified import proved
 
-CLOCKS_DIFFER = timedelta(minutes=5)
-"""So far ahead of ours the clock of another site may be."""
 _STILL = timedelta(days=1)
 """So long without a new set is never taken for backups that stand still, or for a clock that ran ahead."""
 KINDS: tuple[Literal["full", "incremental", "log"], ...] = ("full", "incremental", "log")
@@ -195,7 +194,7 @@ def _stopped(shelf: Shelf, rules: Rules, alive: Living, bonds: Bonds, now: datet
             if lost or unread:
                 return f"the catalog is not whole: {holding.repository}: {damage.detail}"
     newest = max((record.written for record in shelf.records), default=now)
-    if newest > now + CLOCKS_DIFFER:
+    if ahead(newest, now):
         return f"the newest record is of {newest.isoformat()}, later than now: a clock is wrong"
     readable = _readable(alive, bonds)
     if not readable:

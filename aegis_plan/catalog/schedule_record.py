@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from aegis_plan.catalog.retention import CLOCKS_DIFFER
+from aegis_plan.catalog.due import CLOCKS_DIFFER
 
 FORMAT = 1
 OLDEST_READER = 1

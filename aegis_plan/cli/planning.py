@@ -56,7 +56,8 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
 
     Raises UsageError `scenario-unknown`, `store-unknown`, `site-unknown`, `member-unknown`, `options-contradict`."""
     from aegis_plan.cli.moments import parse_moment
-    from aegis_plan.plan.plan import Intent, is_position
+    from aegis_plan.cli.standin import here
+    from aegis_plan.plan.plan import STANDS_IN, Intent, is_position
 
     zone = documents.system.timezone
 
@@ -112,6 +113,9 @@ def intent_of(asked: Asked, documents: Documents) -> Intent:
         options["member"] = asked.member
     if asked.give_up_old_data:
         options["give_up_old_data"] = True
+    found = here()
+    if found is not None:
+        options[STANDS_IN] = found[1].site
     to = asked.to or "latest"
     if to != "latest" and not is_position(to):
         to = when(to)

@@ -5,6 +5,7 @@ here are used."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -69,6 +70,7 @@ def _published(world: World, here: Loaded) -> InForce:
     sealing, folder = here.documents.sealing, world.here.folder
     trusted = tuple(sealing.signers.values()) if sealing is not None else ()
     kept = folder / SITE_FOLDER / FOLDER
+    _put_back(kept)
     number = _number(kept)
     look = find(here.documents.system.name, world.repositories, trusted, seen=seen_by(recall(folder)))
     warning = "; ".join(
@@ -91,6 +93,9 @@ def _published(world: World, here: Loaded) -> InForce:
         if newest is None and seen_by(recall(folder)):
             unseen = "; ".join(f"{name}: {why}" for name, why in look.unseen.items())
             raise _out_of_reach(unseen or warning or "what was published is gone")
+        if newest is None and look.unseen:
+            away = ", ".join(look.unseen)
+            warning = "; ".join(filter(None, (warning, f"{away} cannot be asked whether documents are published")))
         return InForce(here, 0, warning=warning)
     found = _load(kept, base)
     about = _about(kept)
@@ -128,7 +133,8 @@ def _number(kept: Path) -> int:
 
 
 def _keep(kept: Path, found: Found, files: dict[str, bytes], variables: dict[str, str]) -> None:
-    """Puts the files beside and swaps folders, so that a kill leaves the one or the other whole."""
+    """Puts the files beside and swaps folders, so that a kill leaves the one or the other whole, in its place or where
+    `_put_back` finds it."""
     from aegis_plan.documents.bundle import revision
 
     beside = kept.with_name(f".{kept.name}.{os.getpid()}")
@@ -147,6 +153,17 @@ def _keep(kept: Path, found: Found, files: dict[str, bytes], variables: dict[str
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)  # another run has put the same there
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _put_back(kept: Path) -> None:
+    """Whoever was killed between the two renames of `_keep` left the copy at the site under another name. Without it,
+    and without a repository, work would go on by documents that were never published."""
+    if kept.exists():
+        return
+    for old in sorted(kept.parent.glob(f".{kept.name}.*.old")):
+        with contextlib.suppress(OSError):  # another run was quicker
+            old.replace(kept)
+            return
 
 
 def _out_of_reach(why: str) -> AegisError:

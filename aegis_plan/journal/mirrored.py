@@ -5,6 +5,7 @@ that somebody else made up can be looked at and is never gone on with.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from aegis_plan.sealing.letters import unseal
 from aegis_plan.sealing.signatures import Signers, disclose, enclose
 
 PART = "mirror"
+_RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*", re.ASCII)
+"""What can be the name of a run, and of a folder: whoever writes to a bucket gives objects any name, `..` too."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def runs(repository: Repository, system: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for listed in repository.listing(root):
         run, slash, _ = listed.key[len(root) :].partition("/")
-        if slash:
+        if slash and _RUN.fullmatch(run):
             found.setdefault(run, []).append(listed.key)
     return dict(sorted(found.items()))
 

@@ -57,6 +57,10 @@ class Forecast(_Frozen):
     verdict: Literal["pass", "fail", "could_not_verify", "not_configured"]
 
 
+STANDS_IN = "stands_in"
+"""The option that names the site for which this machine stands in: a scenario that takes it has not taken this one."""
+
+
 class Intent(_Frozen):
     """What was asked for."""
 

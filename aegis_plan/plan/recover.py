@@ -11,7 +11,7 @@ from aegis_plan.plan import cautions
 from aegis_plan.plan.asks import asks, durations_of, store_tiers
 from aegis_plan.plan.forecast import forecast_recovery, losses_unknown
 from aegis_plan.plan.order import ordered
-from aegis_plan.plan.plan import Intent, Plan, PlanFinding, is_position, limit
+from aegis_plan.plan.plan import STANDS_IN, Intent, Plan, PlanFinding, is_position, limit
 from aegis_plan.plan.protect import unique, unreachable
 from aegis_plan.plan.services import Why, concerned, dependents, own_steps, service_steps
 from aegis_plan.plan.serving import Serving, serving, stuck
@@ -28,7 +28,8 @@ def plan_recovery(documents: Documents, snapshot: Snapshot, intent: Intent, dige
     Raises UsageError `time-unreadable`, `scenario-unknown` or `nothing-to-recover`."""
     scenario = _scenario(documents, intent)
     target, failed_at = _target(intent), _moment(intent.failed_at)
-    down = tuple(sorted({*intent.sites_down, *(scenario.lost_sites if scenario is not None else ())}))
+    taken = {*(scenario.lost_sites if scenario is not None else ())} - {intent.options.get(STANDS_IN)}
+    down = tuple(sorted({*intent.sites_down, *taken}))
     why = concerned(documents, intent, scenario)
     names = tuple(why)
     if not names and not (scenario is not None and scenario.affects.services):

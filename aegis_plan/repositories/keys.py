@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 ROOT = "v1"
+FOR_HOSTS = ("manifest", "pages")
 
 
 def stores_root(system: str) -> str:
@@ -138,4 +139,4 @@ def schedule_record(system: str, day: str, record_id: str) -> str:
 def for_hosts(name: str) -> bool:
     """Whether an object of a set, by its name there, is sealed with the half of the data key that backup hosts may
     open: the next backup builds on it."""
-    return name.partition(".")[0] in ("manifest", "pages")
+    return name.partition(".")[0] in FOR_HOSTS

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from aegis_plan.catalog.due import next_moment, passed
+from aegis_plan.catalog.due import ahead, next_moment, passed
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.living import living
 from aegis_plan.catalog.schedule_record import Due
@@ -84,20 +84,20 @@ def jobs(documents: Documents, stores: Sequence[str] = ()) -> tuple[Job, ...]:
     return tuple(found)
 
 
-def last_done(shelf: Shelf) -> dict[Kind, datetime]:
+def last_done(shelf: Shelf, now: datetime) -> dict[Kind, datetime]:
     """When each kind was last done, of what some repository holds whole. A full does for an incremental too, and
-    either for the log before it."""
+    either for the log before it. What a clock that was ahead dated later than now does for nothing."""
     alive = living(shelf)
     found: dict[Kind, datetime] = {}
     for record in alive.sets:
-        if not alive.held(record.id):
+        if not alive.held(record.id) or ahead(record.begun, now):
             continue
         kinds: tuple[Kind, ...] = ("full", "incremental") if record.method == "full" else ("incremental",)
         for kind in kinds:
             found[kind] = max(found.get(kind, record.begun), record.begun)
         found["log"] = max(found.get("log", record.not_after), record.not_after)
     for log in alive.log:
-        if alive.held(log.id):
+        if alive.held(log.id) and not ahead(log.covers_until, now):
             found["log"] = max(found.get("log", log.covers_until), log.covers_until)
     return found
 
@@ -106,7 +106,7 @@ def standing(
     documents: Documents, shelves: Mapping[str, Shelf], now: datetime, stores: Sequence[str] = ()
 ) -> tuple[Standing, ...]:
     """How every job stands. A store without a shelf counts as not seen."""
-    done: dict[str, dict[Kind, datetime]] = {name: last_done(shelf) for name, shelf in shelves.items()}
+    done: dict[str, dict[Kind, datetime]] = {name: last_done(shelf, now) for name, shelf in shelves.items()}
     found: list[Standing] = []
     for job in jobs(documents, stores):
         shelf = shelves.get(job.store)

@@ -35,6 +35,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SEGMENT = 1 << 20
+FOR_HOSTS = ("manifest", "pages")
+"""What is sealed with the half of the data key that backup hosts may open."""
 HEADER, TAG = 40, 16
 
 
@@ -316,8 +318,9 @@ def unpacked(repository: Repository, record: dict[str, Any], folder: Path) -> No
             continue
         if not re.fullmatch(r"\w[\w.-]*", stored["name"]):
             raise Wrong(f"'{stored['name']}' is no name of a file")
-        with (folder / re.sub(r"\.\d{3}$", "", stored["name"])).open("ab") as file:
-            for piece in repository.plain(stored, key["meta" if stored["name"] == "manifest" else "data"]):
+        name = re.sub(r"\.\d{3}$", "", stored["name"])
+        with (folder / name).open("ab") as file:
+            for piece in repository.plain(stored, key["meta" if name in FOR_HOSTS else "data"]):
                 file.write(piece)
     for path in sorted(folder.iterdir()):
         with path.open("rb") as file:

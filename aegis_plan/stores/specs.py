@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel
 
+from aegis_plan.documents.model import Store
 from aegis_plan.errors import AegisError
 from aegis_plan.stores.contract import StoreSpec
 
@@ -51,3 +54,13 @@ def server_fields(engine: str) -> type[BaseModel] | None:
 
         return MilvusServer
     return None
+
+
+def packages(stores: Iterable[Store]) -> tuple[str, ...]:
+    """Packages that drivers of these stores need beside what the tool needs anyway, by their names on PyPI."""
+    lite = any(
+        store.engine == "milvus" and member.server.get("mode") == "lite"
+        for store in stores
+        for member in store.members.values()
+    )
+    return ("milvus-lite",) if lite else ()

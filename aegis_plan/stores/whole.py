@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aegis_plan.catalog.due import due_since
+from aegis_plan.catalog.due import ahead, due_since
 from aegis_plan.catalog.holding import Shelf
 from aegis_plan.catalog.living import living
 from aegis_plan.catalog.record import SetRecord
@@ -154,7 +154,10 @@ def full_due(ask: Ask) -> str:
     full = ask.store.backup.full if ask.store.backup is not None else None
     if full is None or full.schedule is None:
         return ""
-    newest = max(one.begun for one in sets)
+    begun = [one.begun for one in sets if not ahead(one.begun, ask.now)]
+    if not begun:
+        return "each backup is dated later than now: a clock was ahead"
+    newest = max(begun)
     since = due_since(full.schedule, ask.documents.system.timezone, newest, ask.now)
     return f"due for {span((ask.now - since).total_seconds())}" if since is not None else ""
 
@@ -183,7 +186,8 @@ def point_for(ask: Ask, target: Target) -> tuple[RecoveryPoint | None, PlanFindi
             + ("" if seen else "; a repository cannot be reached, and what it holds is unknown"),
             "see 'aegis catalog' for the sets there are",
         )
-    one = fitting[-1]
+    # Where there are others, one that a clock dated later than now is not the newest.
+    one = ([one for one in fitting if not ahead(one.not_after, ask.now)] or fitting)[-1]
     holders = living(ask.look.shelf, without).holders.get(one.id, ())
     return (
         RecoveryPoint(one.lineage, one.end, one.not_before, one.not_after, one.consistency, (one,), (), holders),
@@ -198,7 +202,10 @@ def windows(shelf: Shelf) -> tuple[Window, ...]:
 
 def exposure(ask: Ask) -> Exposure:
     """The time since the newest set began."""
-    sets = held_sets(ask.look.shelf)
+    held = held_sets(ask.look.shelf)
+    sets = [one for one in held if not ahead(one.begun, ask.now)]
+    if held and not sets:
+        return Exposure(None, "each backup is dated later than now: a clock was ahead")
     if sets:
         return Exposure((ask.now - sets[-1].begun).total_seconds(), "since the newest set began; it has no log")
     if _all_seen(ask):

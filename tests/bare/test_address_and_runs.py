@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from aegis_plan.errors import AegisError, UsageError
 from aegis_plan.journal.mirrored import fetch, runs, signed
 from aegis_plan.repositories import keys
 from aegis_plan.repositories.address import declared
+from aegis_plan.repositories.contract import Listed
 from aegis_plan.repositories.local import LocalRepository
 from aegis_plan.sealing.keys import new_identity, new_signing_key
 
@@ -101,3 +103,14 @@ def test_a_run_comes_back_with_its_signature(tmp_path: Path) -> None:
                 require_vouched(place / run)
             assert refused.value.code == "run-unvouched"
             assert json.loads((place / run / "mirrored.json").read_text())["signed"] is False
+
+
+def test_a_name_that_leaves_the_folder_is_no_run(tmp_path: Path) -> None:
+    """In a bucket an object can have any name."""
+
+    class Bucket(LocalRepository):
+        def listing(self, prefix: str) -> Iterator[Listed]:
+            for run in ("..", ".", "a\\b", ".hidden", "20261124T100000Z-abcdef"):
+                yield Listed(keys.run_plan("tiny", run), 1, "")
+
+    assert list(runs(Bucket("one", tmp_path), "tiny")) == ["20261124T100000Z-abcdef"]

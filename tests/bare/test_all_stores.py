@@ -28,8 +28,6 @@ from tests.thread.world import World, world
 
 __all__ = ["azurite", "versitygw"]
 
-STORES = ("policy-db", "policy-graph", "policy-vectors")
-
 
 @dataclass
 class Lost:
@@ -76,7 +74,10 @@ repositories:
     text = text.replace(first, away).replace("repositories:\n", more, 1)
     text = text.replace("repositories: [seoul]", "repositories: [seoul, bucket, blobs]")
     text = text.replace("{authority: seoul}", "{authority: bucket, mirrors: [blobs]}")
-    return text.replace("affects: {stores: [policy-db]}", f"affects: {{stores: [{', '.join(STORES)}]}}")
+    # The site is lost, and the machine that stands in for it is not.
+    return text.replace(
+        "disruption: store, affects: {stores: [policy-db]}", "disruption: site, affects: {sites: [seoul]}"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,8 @@ def test_all_three_come_back_from_the_bucket(lost: Lost, bare: Bare) -> None:
     source = ("--from", lost.s3, "--key", "stick/key.age")
     planned = bare.ok("plan", *source, "--scenario", "database-failure", "--out", "a.plan")
     assert "Not reached: repository seoul" in planned.err
+    for store in ("policy-db", "policy-graph", "policy-vectors"):
+        assert f"{store}.accept" in planned.text
     assert "recovery-unprotected" in planned.text
     assert "aegis keys new seoul --signing" in planned.text
     try:

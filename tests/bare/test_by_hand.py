@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from aegis_plan.stores.postgresql.pages import NAME as PAGES
 from tests.servers.postgresql import Server, free_port
 from tests.thread.world import World, world
 
@@ -93,6 +94,15 @@ def test_by_the_runbook_alone(made: World, tmp_path_factory: pytest.TempPathFact
             data.rename(folder / "data")
             server.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_it_takes_the_half_of_a_key_that_an_object_is_sealed_with() -> None:
+    """A full of a server without incrementals of its own has hashes of its pages, which hosts may open too."""
+    from aegis_plan.repositories import keys
+    from aegis_plan.standalone import unseal
+
+    assert unseal.FOR_HOSTS == keys.FOR_HOSTS
+    assert keys.for_hosts(f"{PAGES}.000")
 
 
 def test_a_forged_record_is_not_unsealed(made: World, tmp_path: Path) -> None:

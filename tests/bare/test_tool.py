@@ -15,6 +15,9 @@ def test_wheels_of_what_is_installed_install(tmp_path: Path) -> None:
     names = {one.metadata["Name"].lower() for one in needed()}
     assert {"aegis-plan", "boto3", "pyrage", "pydantic"} <= names
     assert "pytest" not in names, "what only tests need is left out"
+    assert "milvus-lite" not in names
+    lite = {one.metadata["Name"].lower() for one in needed(("milvus-lite", "not-there"))}
+    assert lite >= {"milvus-lite", *names}, "a store that is a file of Milvus Lite needs it"
     (tmp_path / "wheels").mkdir()
     wheels = [packed(name, tmp_path / "wheels") for name in ("aegis-plan", "click", "pyrage")]
     again = tmp_path / "again"

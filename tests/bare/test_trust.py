@@ -328,3 +328,25 @@ def test_secrets_come_from_the_escrow(system: System) -> None:
     ran = system.bare("fourth")
     assert "an escrow is not used" in ran.err
     assert "Not set here" in ran.err
+
+
+def test_a_site_that_was_killed_while_it_took_new_documents_works_by_the_old_ones(system: System) -> None:
+    """It published nothing itself, no repository answers, and the folder that people edit holds something else."""
+    code = "from aegis_plan.cli.published import in_force; print(in_force().number)"
+
+    def number() -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=system.folder, capture_output=True, text=True, check=False
+        )  # fmt: skip
+        return done.stdout.strip() or done.stderr
+
+    (heads,) = (system.folder / "site").rglob("heads")
+    shutil.rmtree(heads)
+    assert number() == "2"
+    (kept,) = (system.folder / "site").rglob("schedule/published")
+    kept.rename(kept.with_name(".published.123.old"))
+    for name in ("one", "two"):
+        shutil.rmtree(system.folder / name)
+    with (system.folder / "plans" / "aegis.yaml").open("a") as file:
+        file.write("# never published\n")
+    assert number() == "2"

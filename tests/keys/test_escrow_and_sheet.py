@@ -8,11 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from aegis_plan.sealing.keys import new_identity
+from aegis_plan.sealing.escrow import make
+from aegis_plan.sealing.keys import new_identity, new_signing_key, public_identity
 
 SECRETS = {"DOOR_DB": "postgresql://door:hunter2'$x@db/door", "BUCKET_KEY": "AKIA-not-a-real-one"}
 SYSTEM = """\
@@ -80,6 +82,33 @@ def test_an_escrow_opens_with_the_recovery_key_and_with_no_other(home: Path) -> 
         ["/bin/sh", "-c", '. ./secrets.sh; printf %s "$DOOR_DB"'], cwd=home, capture_output=True, text=True, check=True
     )
     assert shell.stdout == SECRETS["DOOR_DB"]
+
+
+def test_an_escrow_that_somebody_else_wrote_runs_nothing(home: Path) -> None:
+    """Its recipient is public, and its values are read by a shell."""
+    key = (home / "site/keys/recovery.age").read_text().split("\n")
+    secret = next(line for line in key if line.startswith("AGE-SECRET-KEY-"))
+    mine, _ = new_signing_key()
+    values = {
+        "${env:A=1; touch ran-1; B}": "x",
+        "${env:GOOD}": "$(touch ran-2)'; touch ran-3; '",
+        "${file:x}\ntouch ran-4": "y\ntouch ran-5",
+        "${env:LD_PRELOAD}": "evil.so",
+        "${env:PATH}": "/evil",
+    }
+    recipient = public_identity(secret)
+    blob = make("i\ntouch ran-6", "s\rx\ntouch ran-7", "site", "", datetime.now(UTC), recipient, values, mine)
+    (home / "forged.json").write_bytes(blob)
+    words = ("--identity", "site/keys/recovery.age", "--out", "forged.sh")
+    opened = aegis("keys", "escrow", "--open", "forged.json", *words, cwd=home)
+    assert opened.returncode == 0, opened.stderr
+    ran = subprocess.run(
+        ["/bin/sh", "-c", '. ./forged.sh && echo "$GOOD|$LD_PRELOAD|$PATH"'], cwd=home, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert ran.stdout.startswith(values["${env:GOOD}"] + "||")
+    assert "/evil" not in ran.stdout
+    assert not list(home.glob("ran-*"))
 
 
 def test_an_escrow_says_what_is_in_it_and_when_it_is_stale(home: Path) -> None:

@@ -516,3 +516,19 @@ def test_a_site_that_cannot_sign_recovers_and_is_told_that_it_stays_unprotected(
     for finding in found:
         assert "aegis keys new seoul --signing" in finding.hint
         assert "policy-db.backup" in finding.detail
+
+
+def test_a_machine_that_stands_in_for_a_lost_site_is_a_place() -> None:
+    """The scenario took the site; the machine that took its place is there."""
+    sites = {"db-lost": {"disruption": "site", "affects": {"sites": ["seoul"]}, "strategy": "restore"}}
+    elsewhere = {name: {"kind": "local", "site": "busan", "path": f"/srv/{name}"} for name in ("here", "there")}
+    changes = {"scenarios": sites, "repositories": elsewhere}
+    lost = recover(snapshot(QUIET, LOST), changes=changes, stores=())
+    assert lost.blocked
+    stands = recover(snapshot(QUIET, LOST), changes=changes, stores=(), options={"stands_in": "seoul"})
+    assert not stands.blocked, stands.findings
+    assert of_store(stands)[: len(RESTORE)] == RESTORE
+    said = recover(
+        snapshot(QUIET, LOST), changes=changes, stores=(), options={"stands_in": "seoul"}, sites_down=("seoul",)
+    )
+    assert said.blocked, "who says that it is down is believed"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from aegis_plan.documents.model import Documents, Store
+from aegis_plan.observe.snapshot import StoreLook
 from aegis_plan.plan.backup import plan_backup
 from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.planfile import read, write
+from aegis_plan.stores import whole
+from aegis_plan.stores.contract import Ask, Target
 from aegis_plan.stores.specs import spec
-from tests.plan.world import documents, shelf, snapshot
+from tests.plan.world import a_set, at, documents, shelf, snapshot
 
 GRAPH: dict[str, Any] = {
     "engine": "neo4j",
@@ -62,3 +65,18 @@ def test_their_fields_are_checked() -> None:
     assert problems(VECTORS, collections=("1st",)) == ["members.seoul-1.server.collections"]
     logged = {**GRAPH, "backup": {**GRAPH["backup"], "log": {"schedule": "* * * * *"}}}
     assert problems(logged) == ["backup.log"]
+
+
+def test_a_set_from_the_future_is_neither_the_newest_nor_in_time() -> None:
+    """A clock was ten years ahead when it was made; what was made since is newer."""
+    made, now = three(), at(24 * 60)
+    for others, due, seconds in ((0, "a clock was ahead", None), (1, "", 600.0)):
+        records = [a_set("F", 10 * 365 * 24 * 60, 1, 2), *(a_set("B", 24 * 60 - 10, 3, 4) for _ in range(others))]
+        look = StoreLook(store="graph", shelf=shelf(*records), members=())
+        ask = Ask(documents=made, name="graph", store=made.stores["graph"], look=look, now=now, tier=0)
+        assert due in whole.full_due(ask)
+        assert bool(whole.full_due(ask)) is bool(due)
+        assert whole.exposure(ask).seconds == seconds
+        point, _ = whole.point_for(ask, Target())
+        assert point is not None
+        assert point.sets[0].set == ("B" if others else "F")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from aegis_plan.catalog.due import due_since, next_moment, passed
 from aegis_plan.catalog.schedule_record import ILL, REMIND, WELL, Notice, ScheduleRecord, Verdict, about, expired
 from aegis_plan.plan.aspects import aspect, only
+from aegis_plan.plan.plan import Intent
 from aegis_plan.plan.protect import plan_protection
 from aegis_plan.plan.step import Step
 from aegis_plan.schedule.job import Job, again, jitter, jobs, last_done, standing
@@ -84,13 +85,13 @@ def test_many_missed_moments_are_due_once() -> None:
 
 def test_a_lost_or_ended_set_is_due_again() -> None:
     taken = a_set("f", 0, 1, 2)
-    assert last_done(shelf(taken))["full"] == at(0)
-    assert last_done(shelf(taken, missing={"here": ("f",), "there": ("f",)})) == {}
-    assert last_done(shelf(taken, a_tombstone("f"))) == {}
+    assert last_done(shelf(taken), at(9999))["full"] == at(0)
+    assert last_done(shelf(taken, missing={"here": ("f",), "there": ("f",)}), at(9999)) == {}
+    assert last_done(shelf(taken, a_tombstone("f")), at(9999)) == {}
 
 
 def test_a_full_does_for_an_incremental() -> None:
-    done = last_done(shelf(a_set("f", 0, 1, 2), a_set("i", 1440, 3, 4, parent="f")))
+    done = last_done(shelf(a_set("f", 0, 1, 2), a_set("i", 1440, 3, 4, parent="f")), at(9999))
     assert done == {"full": at(0), "incremental": at(1440), "log": at(1440)}
 
 
@@ -111,8 +112,6 @@ def test_tries_come_less_and_less_often() -> None:
 
 def planned(*aspects: str, slot: bool = True) -> tuple[Step, ...]:
     """Full and log are due; without a slot the full needs one of the log's steps."""
-    from aegis_plan.plan.plan import Intent
-
     seen = snapshot(
         shelf(a_set("f", 0, 1, 2)) if slot else shelf(),
         member(slot=None) if not slot else member(),
@@ -216,3 +215,23 @@ def test_a_clock_that_jumped_removes_no_records() -> None:
     # Back: some records are of the future. Put right again, it goes on.
     assert expired(days, now - timedelta(days=2), keep) == ()
     assert expired([*days, (now + timedelta(days=9)).date().isoformat()], now + timedelta(days=9), keep) != ()
+
+
+def test_a_set_from_the_future_keeps_nothing_from_being_due() -> None:
+    """A host whose clock was ten years ahead took one backup, and then its clock was put right."""
+    years = 10 * 365 * 24 * 60
+    future = a_set("F", years, 200, 300)
+    for records in ((future,), (a_set("A", 0, 100, 110), future)):
+        now = 8 * 24 * 60
+        assert stands(*records, minute=now)["full"].due
+        backups = [step for step in _steps(*records, minute=now) if step.action == "backup"]
+        assert [step.params["method"] for step in backups] == ["full"]
+        after = (*records, a_set("B", now, 310, 320))
+        assert not stands(*after, minute=now + 1)["full"].due, "and then it is done"
+        assert not [step for step in _steps(*after, minute=now + 1) if step.action == "backup"]
+
+
+def _steps(*records: object, minute: float) -> tuple[Step, ...]:
+    seen = snapshot(shelf(*records), minute=minute)  # type: ignore[arg-type]
+    intent = Intent(kind="protect", stores=("policy-db",))
+    return plan_protection(documents(), seen, digest_of(documents()), "t", intent).steps

@@ -4,7 +4,9 @@ what is in an escrow, and gives the values back to who has the recovery key.
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +17,18 @@ from aegis_plan.cli.keys.files import private
 from aegis_plan.cli.options import acting_options
 from aegis_plan.cli.session import Session, pass_session
 from aegis_plan.errors import EXIT_FAILED, AegisError, UsageError
-from aegis_plan.report.visible import dumps
+from aegis_plan.report.visible import dumps, visible
 
 if TYPE_CHECKING:
     from aegis_plan.cli.wire import Here, World
     from aegis_plan.documents.model import Documents
     from aegis_plan.sealing.escrow import Escrow
+
+_VARIABLE = re.compile(
+    r"\$\{env:(?!(?:PATH|IFS|ENV|PS\d|SHELLOPTS|BASH\w*|PROMPT_COMMAND|(?:LD|DYLD|PYTHON)\w*)\})([A-Za-z_]\w*)\}",
+    re.ASCII,
+)
+"""A variable that can be a secret: those that make a shell or a program run something else are none."""
 
 
 @click.command("escrow")
@@ -201,13 +209,21 @@ def _open(session: Session, source: Path, identity: Path | None, target: Path | 
         )
     found = look(source.read_bytes(), None)
     values = opened(found, identities_in(identity.read_text(encoding="utf-8"), str(identity)))
-    lines = [f"# {found.system}, escrow {found.id}, written {found.written.isoformat()} by {found.site}"]
-    for reference, value in values.items():
-        if reference.startswith("${env:"):
-            lines.append(f"export {reference[6:-1]}={shlex.quote(value)}")
-        else:
-            lines += [f"# {reference}", *(f"#   {line}" for line in value.splitlines())]
-    private(target, "\n".join(lines))
+    private(target, _script(found, values))
     out = session.console()
     out.print(f"{target} holds {len(values)} secrets; '. {target}' sets those of the environment.", soft_wrap=True)
     out.print("Nobody checked who wrote the escrow: compare its date with the recovery sheet.", soft_wrap=True)
+
+
+def _script(found: Escrow, values: Mapping[str, str]) -> str:
+    """What a shell reads. Recipients are public, so that anybody could have written the escrow: nothing in it but a
+    quoted value and the name of a variable gets out of a comment."""
+    head = f"{found.system}, escrow {found.id}, written {found.written.isoformat()} by {found.site}"
+    lines = [f"# {visible(head)}"]
+    for reference, value in values.items():
+        named = _VARIABLE.fullmatch(reference)
+        if named is not None:
+            lines.append(f"export {named[1]}={shlex.quote(value)}")
+        else:
+            lines += [f"# {visible(reference)}", *(f"#   {line}" for line in value.splitlines())]
+    return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import Field
@@ -34,11 +33,11 @@ class Retention(Section):
 
     minimum_fulls: int = Field(default=2, ge=1)
     """So many of the newest full backups that are held whole stay, whatever their age."""
-    grace: Duration = Field(default=timedelta(days=1), validate_default=True)
+    grace: Duration = Field(default="1 day", validate_default=True)
     """How long an expired backup lies marked before it is deleted; a hold takes the mark back."""
-    shortening_grace: Duration = Field(default=timedelta(weeks=1), validate_default=True)
+    shortening_grace: Duration = Field(default="1 week", validate_default=True)
     """How long after the first backup made under it a shortened `retain` begins to apply."""
-    leftovers_after: Duration = Field(default=timedelta(days=2), validate_default=True)
+    leftovers_after: Duration = Field(default="2 days", validate_default=True)
     """How old an object that no backup names, or an unfinished upload, has to be before `aegis prune` removes it."""
 
 

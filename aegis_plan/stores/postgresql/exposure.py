@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from aegis_plan.catalog.due import ahead
 from aegis_plan.stores.contract import Ask, Exposure
 from aegis_plan.stores.postgresql.chains import LineageArchive, archive
 from aegis_plan.stores.postgresql.facts import archive_end, behind_archive, covered_until, seen
+
+_AHEAD = "what is archived is dated later than now: a clock was ahead, and nobody can tell how old it is"
 
 
 def exposure(ask: Ask, lineages: Mapping[str, LineageArchive] | None = None) -> Exposure:
@@ -27,10 +30,14 @@ def exposure(ask: Ask, lineages: Mapping[str, LineageArchive] | None = None) -> 
         if reached and end is not None and end.timeline == server.look.timeline:
             return Exposure(0.0, "all that the server has written is archived")
         covered = covered_until(one, chain, server.look.timeline)
+        if ahead(covered, ask.now):
+            return Exposure(None, _AHEAD)
         return Exposure((ask.now - covered).total_seconds(), "since the end of what is archived")
     ends = [found.end for one in known.values() for found in one.reaches]
     if not ends:
         return Exposure(None, _none(ask, "no backup"))
+    if ahead(max(ends), ask.now):
+        return Exposure(None, _AHEAD)
     return Exposure((ask.now - max(ends)).total_seconds(), "since the end of what is archived; the primary is not seen")
 
 

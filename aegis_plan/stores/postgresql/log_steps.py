@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aegis_plan.catalog.due import due_since
+from aegis_plan.catalog.due import ahead, due_since
 from aegis_plan.documents.recipients import recipients_of
 from aegis_plan.documents.scalars import sized
 from aegis_plan.plan.step import Step, new_step
@@ -124,6 +124,8 @@ def log_steps(draft: Draft, server: Seen, one: LineageArchive | None, chain: Cha
         if declared.schedule is not None and one is not None and chain is not None:
             covered = covered_until(one, chain, server.look.timeline)
             since = due_since(declared.schedule, ask.documents.system.timezone, covered, ask.now)
+            if ahead(covered, ask.now):
+                since = ask.now  # a clock was wrong: what is not archived is due
         elif declared.schedule is None:
             since = ask.now
         if since is not None:

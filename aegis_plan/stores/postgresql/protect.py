@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aegis_plan.catalog.due import due_since
+from aegis_plan.catalog.due import ahead, due_since
 from aegis_plan.catalog.record import SetRecord
 from aegis_plan.documents.scalars import span
 from aegis_plan.observe.snapshot import store_facts
@@ -53,7 +53,7 @@ def protect(ask: Ask) -> Recipe:
         )
     draft.findings.extend(told(draft, server))
     one = draft.lineages.get(server.lineage or "")
-    chain = one.newest if one is not None else None
+    chain = _newest(draft, one)
     logged = draft.backup.log is not None
     hole = slot_step(draft, server, one, chain) if logged else ""
     full = _full(draft, server, one, chain, hole)
@@ -105,9 +105,19 @@ def backup(ask: Ask, method: Literal["full", "incremental", "log"]) -> Recipe:
     return draft.recipe()
 
 
+def _newest(draft: Draft, one: LineageArchive | None) -> Chain | None:
+    """The chain of the newest set that is not dated later than now: with a clock that was ahead nothing would be due
+    until that moment."""
+    now = draft.ask.now
+    found = [chain for chain in one.chains if not ahead(chain.last.begun, now)] if one is not None else []
+    return max(found, key=lambda chain: (chain.last.not_after, chain.last.id), default=None)
+
+
 def _full(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain | None, hole: str) -> str:
     """Why a full is needed now, or nothing."""
     if chain is None:
+        if one is not None and one.chains:
+            return "each set is dated later than now: a clock was ahead"
         if one is not None and one.broken:
             return f"no set can be read whole: {sorted(one.broken.values())[0]}"
         if draft.lineages:
@@ -126,7 +136,8 @@ def _full(draft: Draft, server: Seen, one: LineageArchive | None, chain: Chain |
     declared = draft.backup.full
     if declared is None or declared.schedule is None:
         return ""
-    newest_full = max(chain.sets[0].begun, *(other.sets[0].begun for other in (one.chains if one else [])))
+    fulls = [other.sets[0].begun for other in (one.chains if one else [])]
+    newest_full = max(chain.sets[0].begun, *(begun for begun in fulls if not ahead(begun, draft.ask.now)))
     since = due_since(declared.schedule, draft.ask.documents.system.timezone, newest_full, draft.ask.now)
     if since is None:
         return ""
