@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,7 @@ class Cast:
         for store in (self.s3, self.azure):
             if store is not None:
                 # SeaweedFS waits half a minute for connections that nobody has; all is on the disk by then.
-                server = store.server
-                ends.append(lambda server=server: server.stop(patience=2.0))  # type: ignore[misc]
+                ends.append(partial(store.server.stop, patience=2.0))
         with ThreadPoolExecutor(max(1, len(ends))) as pool:
             for done in [pool.submit(end) for end in ends]:
                 done.result()
