@@ -59,7 +59,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
         (["plam"], "Did you mean 'plan'?"),
         (["plan", "--nonsense"], "No such option"),
         (["-C", "/does/not/exist", "plan"], "cannot go to"),
-        (["show"], "Missing argument"),
+        (["show"], "there is no FILE"),
         (["backup"], "Missing argument"),
         (["apply", "--lock-timeout", "soon"], "not a duration"),
         (["completion", "tcsh"], "tcsh"),

@@ -125,9 +125,10 @@ class RepositoryConformance:
         upload = repository.open("left/behind")
         upload.write(LARGE)
         assert repository.sweep("", 3600) == []
-        if isinstance(upload, LocalUpload):
+        written = getattr(upload, "_inner", upload)  # of a repository that is wrapped
+        if isinstance(written, LocalUpload):
             assert repository.sweep("", -5) == [], "a process that lives is at work on it"
-            upload._file.close()  # as it is when the process was killed
+            written._file.close()  # as it is when the process was killed
         assert len(repository.sweep("", -5)) == 1
         assert repository.sweep("", -5) == []
         upload.abort()
