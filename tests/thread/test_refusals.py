@@ -128,7 +128,7 @@ def test_a_forged_record(it: Protected, how: str) -> None:
         if how in ("altered", "signed by another key"):
             assert "was not signed in this form" in said, said
         else:
-            assert "put here" in said, said
+            assert "signed for another place" in said, said
 
 
 def test_a_changed_signing_key(it: Protected) -> None:

@@ -256,7 +256,7 @@ def _no_backup(shelf: Shelf, without: Collection[str]) -> Refusal:
         damage
         for holding in shelf.holdings
         for damage in holding.damage
-        if damage.kind in ("bad-signature", "unknown-signer", "unreadable-record")
+        if damage.kind in ("bad-signature", "unknown-signer", "unreadable-record", "misplaced")
     ]
     hints = ""
     away = shelf.unseen
