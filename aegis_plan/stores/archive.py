@@ -118,7 +118,8 @@ def proved(
         else:
             copies[name] = ready[name]
     _enough(copies, wanted, reasons)
-    nearest = min(copies.values(), key=lambda one: context.declared.repositories[one.name].kind != "local")
+    folders = {name for name, one in context.declared.repositories.items() if one.kind == "local"}
+    nearest = min(copies.values(), key=lambda one: one.name not in folders)
     hold(nearest, written.objects, [half for half in (key.data, key.meta) if half is not None])
     return copies
 
