@@ -204,6 +204,7 @@ def test_from_azure_beside(lost: Lost, bare: Bare) -> None:
     assert prepare(bare.folder / "vectors.db").differences() == (2000, 0)
 
 
+@pytest.mark.sweep(only=True)
 def test_graph_and_vectors_by_the_runbook_alone(lost: Lost, tmp_path: Path) -> None:
     """With the runbook's own commands, servers that are empty, and a Python that does not know the product."""
     environment = by_hand.stranger(tmp_path, clients=True)

@@ -133,6 +133,7 @@ def test_what_was_away_does_not_bring_an_old_form_back(here: World) -> None:
     assert sum(opened(here, path) for path in (here.folder / "site/keys").glob("seoul*.age") if path != newest) == 0
 
 
+@pytest.mark.sweep(only=True)
 def test_others_are_added_and_removed_by_name(here: World) -> None:
     secret, recipient = new_identity()
     anna = here.folder / "anna.age"

@@ -75,6 +75,7 @@ def test_it_can_fail() -> None:
     assert _bits({"a": [1.0, 2.0]}) != _bits({"a": [1.0, 2.0000000000000004]})
 
 
+@pytest.mark.sweep(only=True)
 def test_the_full_server_while_writers_run(server: MilvusServer, sweep: bool, tmp_path: Path) -> None:
     numbers = itertools.count()
 

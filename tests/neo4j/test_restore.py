@@ -128,6 +128,7 @@ def records(host: Host) -> list[Path]:
     return list((host.folder / "repository").rglob("records/*.json"))
 
 
+@pytest.mark.sweep(only=True)
 @pytest.mark.timeout(900)
 def test_an_export_that_is_killed_is_taken_again_and_leaves_nothing(host: Host) -> None:
     query(host.server, "UNWIND range(1, 20000) AS i CREATE (:Many {k: i, text: 'some text ' + i, at: datetime()})")
@@ -185,6 +186,7 @@ def test_a_restore_that_is_not_accepted_is_taken_back(host: Host) -> None:
     assert not (host.data / ".aegis-new").exists()
 
 
+@pytest.mark.sweep(only=True)
 @pytest.mark.timeout(900)
 def test_a_server_that_was_stopped_for_a_dump_comes_up_again_whoever_dies(host: Host, sweep: bool) -> None:
     host.declare("dump")

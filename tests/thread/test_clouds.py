@@ -128,6 +128,7 @@ def test_all_away_fails_and_says_why(clouds: Clouds) -> None:
     assert set(clouds.copies()) == set(held)
 
 
+@pytest.mark.sweep(only=True)
 def test_what_is_kept_is_locked_and_a_rogue_is_read_around(clouds: Clouds, versitygw: S3Server) -> None:
     made = clouds.world
     clouds.declare(f"bucket: {BUCKET}", f"bucket: {LOCKED}, object_lock: {{mode: governance}}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.servers.postgresql import PASSWORD, Server, binaries
 from tests.thread.beside import rows_beside
 from tests.thread.history import QUERY, TABLE, History
@@ -26,6 +28,7 @@ def upgraded(made: World, folder: Path) -> Server:
     return new
 
 
+@pytest.mark.sweep(only=True)
 def test_from_15_to_18() -> None:
     with world(major=15) as made:
         made.sql(TABLE)
