@@ -208,7 +208,7 @@ def test_a_server_whose_folder_of_data_is_gone_comes_back_with_its_login(host: H
     query(host.server, "UNWIND range(1, 50) AS i CREATE (:N {k: i})")
     before = everything(host.server)
     host.declare("export")
-    host.aegis("backup", "graph", "-y")
+    host.aegis("backup", "graph", "-y", "--lock-timeout", "5m")
     host.server.stop()
     shutil.rmtree(host.data)
     said = host.aegis("restore", "graph", "-y")
